@@ -1,10 +1,27 @@
 // Package sql serves streams and views as tables over the MySQL protocol.
+//
+// It stands on go-mysql-server, which package gmsx makes fit for the purpose:
+//
+//	client ──► gmsx ──► ddl ──► Statement          weir's own statements
+//	                └─► go-mysql-server ──► tables
+//
+// Here are the tables ([Server]) and the compiler that turns the text of a
+// definition into what package views runs ([Compiler]). Only this package and
+// those below it import go-mysql-server.
 package sql
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"net"
+	"strings"
+	"time"
 
+	gms "github.com/dolthub/go-mysql-server/sql"
+
+	"weir/sql/ddl"
+	"weir/sql/gmsx"
 	"weir/views"
 )
 
@@ -13,26 +30,104 @@ type Config struct {
 	Addr     string // host:port; port 0 picks a free one
 	Password string // of user root; "" lets root in without one
 	Engine   *views.Engine
-	Version  string // weir's own version
+	Compiler *Compiler // the engine's own
+	Version  string    // weir's own version
 	Logger   *slog.Logger
 }
 
 // A Server answers MySQL clients.
-type Server struct{}
-
-// NewCompiler returns the compiler of definitions that views.Open needs.
-func NewCompiler() views.Compiler { return nil }
+type Server struct {
+	cfg      Config
+	engine   *gmsx.Engine
+	compiler *Compiler
+	listener net.Listener
+	provider *provider
+}
 
 // Listen makes the engine and opens the listener; Serve answers on it.
-func Listen(cfg Config) (*Server, error) { return &Server{}, nil }
+func Listen(cfg Config) (*Server, error) {
+	s := &Server{cfg: cfg, compiler: cfg.Compiler}
+	s.provider = newProvider(s)
+	var err error
+	s.engine, err = gmsx.New(gmsx.Options{
+		Provider: s.provider, DefaultDatabase: views.DefaultDatabase, Password: cfg.Password,
+		ParseHook: s.parse, RewriteHook: s.rewrite,
+		Functions:  append(scalarFunctions(), waitFunction(cfg.Engine)),
+		Aggregates: sketchAggregates(),
+		Logger:     cfg.Logger, ServerVersion: "8.0.33-weir-" + strings.TrimPrefix(cfg.Version, "v"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.listener, err = net.Listen("tcp", cfg.Addr); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
 
 // Addr is where clients connect, as host:port.
-func (s *Server) Addr() string { return "" }
+func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Serve answers clients until ctx is done, then ends every connection and
 // returns nil once all are closed.
-func (s *Server) Serve(ctx context.Context) error { <-ctx.Done(); return nil }
+func (s *Server) Serve(ctx context.Context) error { return s.engine.Serve(ctx, s.listener) }
+
+// Close releases what Listen opened, for a Server that Serve was not called on.
+func (s *Server) Close() error { return s.listener.Close() }
 
 // Exec runs the statements of a script in order as user root, stopping at the
-// first error, which names the statement's line. It works before and during Serve.
-func (s *Server) Exec(ctx context.Context, name, script string) error { return nil }
+// first error, which names the script and the statement's line. It works
+// before and during Serve.
+func (s *Server) Exec(ctx context.Context, name, script string) error {
+	parts, err := ddl.Split(script)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	for _, part := range parts {
+		if err := s.exec(ctx, part.Text); err != nil {
+			return fmt.Errorf("%s:%d: %s", name, part.Line, strings.Join(strings.Fields(err.Error()), " "))
+		}
+	}
+	return nil
+}
+
+func (s *Server) exec(ctx context.Context, query string) error {
+	c, end := s.engine.NewContext(ctx, views.DefaultDatabase)
+	defer end()
+	_, rows, err := s.engine.Query(c, query)
+	if err != nil {
+		return err
+	}
+	for {
+		if _, err = rows.Next(c); err != nil {
+			break
+		}
+	}
+	if e := rows.Close(c); e != nil {
+		return e
+	}
+	if err.Error() != "EOF" {
+		return err
+	}
+	return nil
+}
+
+// readSet returns what the statement of ctx reads.
+func readSet(ctx *gms.Context) *views.ReadSet {
+	session := gmsx.SessionOf(ctx)
+	if session == nil {
+		return &views.ReadSet{}
+	}
+	type key struct{}
+	v, _ := session.Statement().LoadOrStore(key{}, func() (any, func(), error) {
+		r := &views.ReadSet{}
+		return r, r.Close, nil
+	})
+	return v.(*views.ReadSet)
+}
+
+// The default and the least interval between batch runs.
+const (
+	batchIntervalDefault = time.Hour
+	batchIntervalMin     = 100 * time.Millisecond
+)

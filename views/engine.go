@@ -2,7 +2,16 @@ package views
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
 )
 
 // Config says where an Engine keeps its files and what it works with.
@@ -13,17 +22,470 @@ type Config struct {
 	Logger   *slog.Logger
 }
 
-// A Compiler turns definitions into plans.
-type Compiler interface{}
+// DefaultDatabase is the database of a log that carries its stream's name alone.
+const DefaultDatabase = "analytics"
+
+// What a name can be wrong for. Errors of the engine wrap these.
+var (
+	ErrExists   = errors.New("already exists")
+	ErrUnknown  = errors.New("does not exist")
+	ErrInUse    = errors.New("is in use")
+	ErrBuilding = errors.New("is still being built")
+	ErrFailed   = errors.New("has failed")
+)
 
 // An Engine runs every stream and view of one data directory.
-type Engine struct{}
+type Engine struct {
+	dir      string
+	broker   Broker
+	compiler Compiler
+	log      *slog.Logger
+	catalog  *catalog
+	jobs     jobs
+
+	ctx  context.Context // of builds and schedulers
+	stop context.CancelFunc
+	wg   sync.WaitGroup // builds, and files that wait for their readers to be closed
+
+	// mu guards the names. It is held for moments, never while something runs.
+	mu       sync.RWMutex
+	streams  map[string]*streamEntry
+	views    map[string]*View // that answer queries, or have failed
+	building map[string]*build
+}
+
+// A streamEntry is a stream with what stops it.
+type streamEntry struct {
+	*Stream
+	stopFollow, stopCommit context.CancelFunc
+	followed, committed    chan struct{}
+}
+
+// A build is a version of a view on its way to answering queries.
+type build struct {
+	def  *ViewDef
+	job  *job
+	done chan struct{}
+	err  error // once done
+}
 
 // Open recovers the streams and views of cfg.Dir and starts following their
 // logs. It returns when every view has caught up with what it had applied
-// before, so that reads are consistent from the first.
-func Open(ctx context.Context, cfg Config) (*Engine, error) { return &Engine{}, nil }
+// before, so that reads are consistent from the first. A view whose file is
+// missing, damaged, or of another log is built again meanwhile.
+func Open(ctx context.Context, cfg Config) (*Engine, error) {
+	for _, sub := range []string{"views", "streams"} {
+		if err := os.MkdirAll(filepath.Join(cfg.Dir, sub), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	cat, err := openCatalog(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		dir: cfg.Dir, broker: cfg.Broker, compiler: cfg.Compiler, log: cfg.Logger, catalog: cat,
+		streams: map[string]*streamEntry{}, views: map[string]*View{}, building: map[string]*build{},
+	}
+	e.ctx, e.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if err := e.recover(ctx); err != nil {
+		_ = e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// nameKey is how names are compared: without case, as MySQL does for tables.
+func nameKey(database, name string) string {
+	return strings.ToLower(database) + "." + strings.ToLower(name)
+}
+
+// recover opens what the catalog says there is.
+func (e *Engine) recover(ctx context.Context) error {
+	err := e.catalog.each(bucketStreams, func(key string, raw []byte) error {
+		var def StreamDef
+		if err := json.Unmarshal(raw, &def); err != nil {
+			return fmt.Errorf("catalog: stream %s: %w", key, err)
+		}
+		return e.recoverStream(ctx, &def)
+	})
+	if err != nil {
+		return err
+	}
+	entries := map[string]*viewEntry{}
+	err = e.catalog.each(bucketViews, func(key string, raw []byte) error {
+		entry := &viewEntry{}
+		entries[key] = entry
+		return json.Unmarshal(raw, entry)
+	})
+	if err != nil {
+		return fmt.Errorf("catalog: %w", err)
+	}
+	e.removeStrayFiles(entries)
+	var rebuild []*viewEntry
+	for _, entry := range entries {
+		if again := e.recoverView(ctx, entry); again {
+			rebuild = append(rebuild, entry)
+		}
+	}
+	for _, s := range e.streams {
+		e.run(s)
+	}
+	for _, s := range e.streams {
+		if err := s.WaitApplied(ctx, s.furthest()); err != nil {
+			return err
+		}
+	}
+	for _, entry := range rebuild {
+		if _, err := e.startBuild(entry.Def, nil); err != nil {
+			e.log.Error("cannot build view", "view", entry.Def.Name, "error", err)
+		}
+	}
+	return nil
+}
+
+func (e *Engine) recoverStream(ctx context.Context, def *StreamDef) error {
+	log, err := e.broker.OpenLog(ctx, logName(def.Database, def.Name))
+	if errors.Is(err, ErrNoLog) {
+		e.log.Error("the log of a stream is gone; it begins again, empty", "stream", def.Name)
+		log, err = e.broker.CreateLog(ctx, logConfig(def))
+	}
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", def.Name, err)
+	}
+	_, err = e.addStream(ctx, def, log)
+	return err
+}
+
+// addStream makes the stream known, without running it.
+func (e *Engine) addStream(ctx context.Context, def *StreamDef, log Log) (*streamEntry, error) {
+	plan, err := e.compiler.CompileStream(def)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", def.Name, err)
+	}
+	s := newStream(e, plan, log)
+	if err := s.setViews(nil); err != nil {
+		return nil, err
+	}
+	if s.id, err = log.State(ctx); err != nil {
+		return nil, err
+	}
+	path := e.deadPath(def)
+	if s.dead, err = openDead(path); err != nil {
+		return nil, err
+	}
+	if s.dead.seen > s.id.Last {
+		e.log.Error("the log of a stream is shorter than it was; its dead letters begin again", "stream", def.Name, "last_seq", s.id.Last)
+		_ = s.dead.db.Close()
+		_ = os.Remove(path)
+		if s.dead, err = openDead(path); err != nil {
+			return nil, err
+		}
+	}
+	entry := &streamEntry{Stream: s, followed: make(chan struct{}), committed: make(chan struct{})}
+	e.mu.Lock()
+	e.streams[nameKey(def.Database, def.Name)] = entry
+	e.mu.Unlock()
+	return entry, nil
+}
+
+func (e *Engine) deadPath(def *StreamDef) string {
+	return filepath.Join(e.dir, "streams", logName(def.Database, def.Name)+".db")
+}
+
+// run starts the goroutines of a stream; halt ends them.
+func (e *Engine) run(s *streamEntry) {
+	after := s.dead.seen
+	st := s.state.Load()
+	for _, vr := range st.views {
+		after = min(after, vr.base)
+	}
+	start := *st
+	start.seq = after
+	s.state.Store(&start)
+	var follow, commit context.Context
+	follow, s.stopFollow = context.WithCancel(context.WithoutCancel(e.ctx))
+	commit, s.stopCommit = context.WithCancel(context.WithoutCancel(e.ctx))
+	go func() {
+		defer close(s.followed)
+		s.follow(follow, after)
+	}()
+	go func() {
+		defer close(s.committed)
+		s.commitLoop(commit)
+	}()
+}
+
+// halt ends a stream's goroutines: the last commit has what was applied.
+func (s *streamEntry) halt() {
+	if s.stopFollow == nil {
+		return
+	}
+	s.stopFollow()
+	<-s.followed
+	s.stopCommit()
+	<-s.committed
+}
+
+// furthest is the highest sequence that a view of the stream has in its file.
+func (s *Stream) furthest() (seq uint64) {
+	for _, vr := range s.state.Load().views {
+		seq = max(seq, vr.base)
+	}
+	return seq
+}
 
 // Close commits what has been applied and stops. It waits for every goroutine
 // of the engine.
-func (e *Engine) Close() error { return nil }
+func (e *Engine) Close() error {
+	e.stop()
+	e.mu.RLock()
+	streams, views := make([]*streamEntry, 0, len(e.streams)), make([]*View, 0, len(e.views))
+	for _, s := range e.streams {
+		streams = append(streams, s)
+	}
+	for _, v := range e.views {
+		views = append(views, v)
+	}
+	e.mu.RUnlock()
+	for _, v := range views {
+		v.halt()
+	}
+	e.wg.Wait()
+	var errs []error
+	for _, s := range streams {
+		s.halt()
+	}
+	for _, v := range views {
+		if v.store != nil {
+			errs = append(errs, v.store.db.Close())
+		}
+	}
+	for _, s := range streams {
+		errs = append(errs, s.dead.close())
+	}
+	return errors.Join(append(errs, e.catalog.db.Close())...)
+}
+
+// halt ends the view's scheduler.
+func (v *View) halt() {
+	if v.stop != nil {
+		v.stop()
+		<-v.done
+	}
+}
+
+// startSchedule runs the view's batch layer by interval and amount.
+func (v *View) startSchedule() {
+	var ctx context.Context
+	ctx, v.stop = context.WithCancel(v.eng.ctx)
+	v.done = make(chan struct{})
+	go v.schedule(ctx)
+}
+
+// logName is the name of a stream's log with the broker.
+func logName(database, name string) string {
+	name = strings.ToLower(name)
+	if strings.EqualFold(database, DefaultDatabase) {
+		return name
+	}
+	return strings.ToLower(database) + "--" + name
+}
+
+func logConfig(def *StreamDef) LogConfig {
+	return LogConfig{
+		Name: logName(def.Database, def.Name), Subjects: def.Subjects, MaxAge: def.Retention, MaxBytes: def.MaxBytes,
+		DuplicateWindow: def.DuplicateWindow, Replicas: def.Replicas, Metadata: map[string]string{"weir.definition": def.Text},
+	}
+}
+
+// CreateStream makes a stream and its log, and follows it. ErrExists where the
+// name is taken.
+func (e *Engine) CreateStream(ctx context.Context, def *StreamDef) error {
+	if err := e.checkFree(def.Database, def.Name, nil); err != nil {
+		return err
+	}
+	plan, err := e.compiler.CompileStream(def)
+	if err != nil {
+		return err
+	}
+	if _, err := newDecoder(plan, nil); err != nil {
+		return err
+	}
+	log, err := e.broker.CreateLog(ctx, logConfig(def))
+	if err != nil {
+		return err
+	}
+	s, err := e.addStream(ctx, def, log)
+	if err != nil {
+		return err
+	}
+	e.run(s)
+	return e.catalog.put(bucketStreams, nameKey(def.Database, def.Name), def)
+}
+
+// checkFree returns ErrExists where a stream or a relation of a view has one
+// of the names. The view that is replaced does not count.
+func (e *Engine) checkFree(database, name string, replaces *View) error {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	key := nameKey(database, name)
+	if _, ok := e.streams[key]; ok {
+		return fmt.Errorf("stream %s %w", name, ErrExists)
+	}
+	if _, ok := e.building[key]; ok {
+		return fmt.Errorf("view %s %w", name, ErrBuilding)
+	}
+	for _, v := range e.views {
+		if v != replaces && slices.Contains(v.relations(), key) {
+			return fmt.Errorf("%s %w: it belongs to the materialized view %s", name, ErrExists, v.Def.Name)
+		}
+	}
+	return nil
+}
+
+// relations are the keys of the names that a view takes.
+func (v *View) relations() []string {
+	k := nameKey(v.Def.Database, v.Def.Name)
+	return []string{k, k + "_batch", k + "_speed"}
+}
+
+// DropStream removes a stream, its log and all its events. ErrInUse while a
+// view reads it.
+func (e *Engine) DropStream(ctx context.Context, database, name string) error {
+	e.mu.Lock()
+	key := nameKey(database, name)
+	s, ok := e.streams[key]
+	if !ok {
+		e.mu.Unlock()
+		return fmt.Errorf("stream %s %w", name, ErrUnknown)
+	}
+	var readers []string
+	for _, v := range e.views {
+		if v.stream == s.Stream {
+			readers = append(readers, v.Def.Name)
+		}
+	}
+	for _, b := range e.building {
+		if nameKey(b.def.Database, b.def.Stream) == key {
+			readers = append(readers, b.def.Name)
+		}
+	}
+	if len(readers) > 0 {
+		e.mu.Unlock()
+		slices.Sort(readers)
+		readers = slices.Compact(readers)
+		return fmt.Errorf("stream %s %w by the materialized view %s: drop that first", name, ErrInUse, strings.Join(readers, ", "))
+	}
+	delete(e.streams, key)
+	e.mu.Unlock()
+	s.halt()
+	err := e.catalog.put(bucketStreams, key, nil)
+	if e1 := s.dead.close(); err == nil {
+		err = e1
+	}
+	if e1 := os.Remove(e.deadPath(s.Def)); err == nil && !errors.Is(e1, os.ErrNotExist) {
+		err = e1
+	}
+	if e1 := e.broker.DeleteLog(ctx, logName(database, name)); err == nil && !errors.Is(e1, ErrNoLog) {
+		err = e1
+	}
+	return err
+}
+
+// Stream returns the stream with the name.
+func (e *Engine) Stream(database, name string) (*Stream, bool) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	s, ok := e.streams[nameKey(database, name)]
+	if !ok {
+		return nil, false
+	}
+	return s.Stream, true
+}
+
+// Streams returns all streams in order of their names.
+func (e *Engine) Streams() []*Stream {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	list := make([]*Stream, 0, len(e.streams))
+	for _, s := range e.streams {
+		list = append(list, s.Stream)
+	}
+	slices.SortFunc(list, func(a, b *Stream) int { return strings.Compare(a.Def.Name, b.Def.Name) })
+	return list
+}
+
+// View returns the view with the name. ErrBuilding, with how far it is, while
+// it is built for the first time; ErrUnknown where there is none.
+func (e *Engine) View(database, name string) (*View, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	key := nameKey(database, name)
+	if v, ok := e.views[key]; ok {
+		return v, nil
+	}
+	if b, ok := e.building[key]; ok {
+		return nil, b.progressError()
+	}
+	return nil, fmt.Errorf("materialized view %s %w", name, ErrUnknown)
+}
+
+func (b *build) progressError() error {
+	done := b.job.done.Load()
+	percent := 100.0
+	if b.job.EventsIn > 0 {
+		percent = 100 * float64(done) / float64(b.job.EventsIn)
+	}
+	return fmt.Errorf("materialized view %s %w: %.0f %% (%d of %d events); see weir.jobs", b.def.Name, ErrBuilding, percent, done, b.job.EventsIn)
+}
+
+// Views returns the views that answer queries or have failed, in order of
+// their names, and the definitions of those being built for the first time.
+func (e *Engine) Views() (list []*View, building []*ViewDef) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, v := range e.views {
+		list = append(list, v)
+	}
+	for key, b := range e.building {
+		if e.views[key] == nil {
+			building = append(building, b.def)
+		}
+	}
+	slices.SortFunc(list, func(a, b *View) int { return strings.Compare(a.Def.Name, b.Def.Name) })
+	slices.SortFunc(building, func(a, b *ViewDef) int { return strings.Compare(a.Name, b.Name) })
+	return list, building
+}
+
+// Publish appends events to a stream's log and returns the sequence of the
+// last, once the log has acknowledged them.
+func (e *Engine) Publish(ctx context.Context, s *Stream, msgs []Message) (uint64, error) {
+	return e.broker.Publish(ctx, logName(s.Def.Database, s.Def.Name), msgs)
+}
+
+// Durability is what an acknowledgement of the log is worth.
+func (e *Engine) Durability() string { return e.broker.Durability() }
+
+// Refresh is REFRESH MATERIALIZED VIEW: a batch run now; with full, or for a
+// kappa view, a recompute from the whole log.
+func (e *Engine) Refresh(ctx context.Context, v *View, full bool) error {
+	if err := v.failure(); err != nil {
+		return fmt.Errorf("materialized view %s %w: %w", v.Def.Name, ErrFailed, err)
+	}
+	st, err := v.stream.log.State(ctx)
+	if err != nil {
+		return err
+	}
+	// The run has what was acknowledged before the statement.
+	if err := v.stream.WaitApplied(ctx, st.Last); err != nil {
+		return err
+	}
+	if full || v.Def.Mode == Kappa {
+		return v.recompute(ctx)
+	}
+	return v.runBatch(ctx, RunRefresh)
+}
+
+// now is the time as files store it.
+func now() time.Time { return time.Now().UTC() }

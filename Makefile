@@ -1,0 +1,64 @@
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+LINT    := go tool -modfile=tools.mod golangci-lint
+
+## help: list the targets
+help:
+	@sed -n 's/^## //p' Makefile
+
+## check: what CI runs, and all that must pass before a commit
+check: fmt-check lint test
+
+## build: the binary, static, in bin/
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir .
+
+## run: the server on ./weir-data
+run: build
+	bin/weir serve
+
+## demo: everything at work on generated traffic
+demo:
+	go run . demo
+
+## test: every test, under the race detector
+test:
+	go test -race -shuffle=on -timeout 15m ./...
+	go -C internal/icuregex test -race ./...
+
+## quick: the tests without the race detector
+quick:
+	go test ./...
+
+## crash: kill -9 the server again and again, and account for every event
+crash:
+	go test -run Crash -count 10 -timeout 60m ./...
+
+## fuzz: each fuzz target for a minute
+fuzz:
+	@for p in $$(go list ./...); do \
+		for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
+			go test -run '^$$' -fuzz "^$$f$$" -fuzztime 1m $$p || exit 1; \
+		done; \
+	done
+
+## bench: the benchmarks beside the code
+bench:
+	go test -run '^$$' -bench . -benchmem -count 6 ./...
+
+## lint: static checks
+lint:
+	go vet ./...
+	go -C internal/icuregex vet ./...
+	$(LINT) run ./...
+
+## fmt: format the code
+fmt:
+	$(LINT) fmt ./...
+
+fmt-check:
+	@$(LINT) fmt --diff ./... || { echo 'run make fmt'; exit 1; }
+
+.PHONY: help check build run demo test quick crash fuzz bench lint fmt fmt-check

@@ -1,0 +1,260 @@
+package sql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/expression"
+	"github.com/dolthub/go-mysql-server/sql/types"
+	ast "github.com/dolthub/vitess/go/vt/sqlparser"
+
+	"weir/sql/gmsx"
+	"weir/views"
+	"weir/views/column"
+)
+
+// A call is a scalar function of ours: eval gets its arguments, none of them
+// NULL, for a NULL argument makes the call NULL.
+type call struct {
+	name string
+	args []gms.Expression
+	typ  gms.Type
+	eval func(ctx *gms.Context, args []any) (any, error)
+}
+
+var _ gms.Expression = (*call)(nil)
+
+func (c *call) Resolved() bool             { return expression.ExpressionsResolved(c.args...) }
+func (c *call) Type() gms.Type             { return c.typ }
+func (c *call) IsNullable() bool           { return true }
+func (c *call) Children() []gms.Expression { return c.args }
+
+func (c *call) String() string {
+	args := make([]string, len(c.args))
+	for i, a := range c.args {
+		args[i] = a.String()
+	}
+	return c.name + "(" + strings.Join(args, ",") + ")"
+}
+
+func (c *call) WithChildren(children ...gms.Expression) (gms.Expression, error) {
+	if len(children) != len(c.args) {
+		return nil, gms.ErrInvalidChildrenNumber.New(c, len(children), len(c.args))
+	}
+	cp := *c
+	cp.args = children
+	return &cp, nil
+}
+
+func (c *call) Eval(ctx *gms.Context, row gms.Row) (any, error) {
+	args := make([]any, len(c.args))
+	for i, a := range c.args {
+		v, err := a.Eval(ctx, row)
+		if err != nil || v == nil {
+			return nil, err
+		}
+		args[i] = v
+	}
+	return c.eval(ctx, args)
+}
+
+// newFunction returns a function of lo to hi arguments.
+func newFunction(name, usage string, lo, hi int, typ gms.Type, eval func(*gms.Context, []any) (any, error)) gms.Function {
+	return gms.FunctionN{Name: name, Fn: func(args ...gms.Expression) (gms.Expression, error) {
+		if len(args) < lo || len(args) > hi {
+			return nil, gmsx.Error(1582, "42000", "Incorrect parameter count in the call to native function '%s': write %s", name, usage)
+		}
+		return &call{name: name, args: args, typ: typ, eval: eval}, nil
+	}}
+}
+
+// datetime6 is DATETIME with microseconds, as all times of ours are.
+var datetime6 = mustEngineType(column.Datetime)
+
+// scalarFunctions are the functions of definitions and queries alike.
+func scalarFunctions() []gms.Function {
+	return []gms.Function{
+		newFunction("tumble", "TUMBLE(time, INTERVAL n unit [, INTERVAL offset])", 3, 3, datetime6, evalTumble),
+		newFunction("url_path", "URL_PATH(url)", 1, 1, types.LongText, evalURLPath),
+		newFunction("url_param", "URL_PARAM(url, 'name')", 2, 2, types.LongText, evalURLParam),
+	}
+}
+
+func evalTumble(ctx *gms.Context, args []any) (any, error) {
+	t, _, err := datetime6.Convert(ctx, args[0])
+	if err != nil {
+		return nil, err
+	}
+	size, ok1 := toInt(args[1])
+	offset, ok2 := toInt(args[2])
+	at, ok3 := t.(time.Time)
+	if !ok1 || !ok2 || !ok3 || size <= 0 {
+		return nil, nil
+	}
+	return time.UnixMicro(column.WindowStart(at.UnixMicro(), size, offset)).UTC(), nil
+}
+
+func evalURLPath(ctx *gms.Context, args []any) (any, error) {
+	s, err := textOf(ctx, args[0])
+	return column.PathOf(s), err
+}
+
+func evalURLParam(ctx *gms.Context, args []any) (any, error) {
+	s, err := textOf(ctx, args[0])
+	if err != nil {
+		return nil, err
+	}
+	name, err := textOf(ctx, args[1])
+	if err != nil {
+		return nil, err
+	}
+	if p, ok := column.ParamOf(s, name); ok {
+		return p, nil
+	}
+	return nil, nil
+}
+
+func textOf(ctx *gms.Context, x any) (string, error) {
+	v, _, err := types.LongText.Convert(ctx, x)
+	if err != nil {
+		return "", err
+	}
+	s, ok := v.(string)
+	if !ok {
+		u, err := gms.UnwrapAny(ctx, v)
+		if err != nil {
+			return "", err
+		}
+		s, _ = u.(string)
+	}
+	return s, nil
+}
+
+// waitFunction is WAIT_FOR_SEQ(stream, sequence, seconds): 1 once every view of
+// the stream has applied the event, 0 when that took longer.
+func waitFunction(e *views.Engine) gms.Function {
+	usage := "WAIT_FOR_SEQ('stream', sequence, seconds)"
+	return newFunction("wait_for_seq", usage, 2, 3, types.Int64, func(ctx *gms.Context, args []any) (any, error) {
+		name, err := textOf(ctx, args[0])
+		if err != nil {
+			return nil, err
+		}
+		database, name := splitName(ctx, name)
+		s, ok := e.Stream(database, name)
+		if !ok {
+			return nil, gmsx.Error(1146, "42S02", "stream '%s' does not exist: the first argument of %s names one", name, usage)
+		}
+		seq, _, err := types.Uint64.Convert(ctx, args[1])
+		if err != nil {
+			return nil, err
+		}
+		seconds := 0.0
+		if len(args) == 3 {
+			f, _, err := types.Float64.Convert(ctx, args[2])
+			if err != nil {
+				return nil, err
+			}
+			seconds = f.(float64)
+		}
+		wait, cancel := context.WithTimeout(ctx, time.Duration(min(max(seconds, 0), 1e9)*float64(time.Second)))
+		defer cancel()
+		err = s.WaitApplied(wait, seq.(uint64))
+		switch {
+		case err == nil:
+			return int64(1), nil
+		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+			return int64(0), nil
+		default:
+			return nil, err
+		}
+	})
+}
+
+// splitName splits database.name; a name alone is in the current database.
+func splitName(ctx *gms.Context, name string) (database, rest string) {
+	if db, rest, ok := strings.Cut(name, "."); ok {
+		return db, rest
+	}
+	if db := ctx.GetCurrentDatabase(); db != "" {
+		return db, name
+	}
+	return views.DefaultDatabase, name
+}
+
+// rewriteTumble turns the intervals of TUMBLE into microseconds, since the
+// engine takes INTERVAL in arithmetic only.
+func rewriteTumble(n *ast.FuncExpr) error {
+	if n.Name.Lowered() != "tumble" {
+		return nil
+	}
+	usage := "TUMBLE takes a time, a length and perhaps an offset: TUMBLE(ts, INTERVAL 1 MINUTE)"
+	if len(n.Exprs) == 3 {
+		if size, ok := n.Exprs[1].(*ast.AliasedExpr); ok {
+			if _, done := size.Expr.(*ast.SQLVal); done {
+				return nil // rewritten before, or written so
+			}
+		}
+	}
+	if len(n.Exprs) != 2 && len(n.Exprs) != 3 {
+		return errors.New(usage)
+	}
+	size, err := intervalArg(n.Exprs[1])
+	if err != nil {
+		return fmt.Errorf("%s: %w", usage, err)
+	}
+	if size <= 0 {
+		return fmt.Errorf("%s: the length must be more than nothing", usage)
+	}
+	offset := int64(0)
+	if len(n.Exprs) == 3 {
+		if offset, err = intervalArg(n.Exprs[2]); err != nil {
+			return fmt.Errorf("%s: %w", usage, err)
+		}
+	}
+	n.Exprs = ast.SelectExprs{n.Exprs[0], intArg(size), intArg(offset)}
+	return nil
+}
+
+func intArg(n int64) ast.SelectExpr {
+	return &ast.AliasedExpr{Expr: ast.NewIntVal([]byte(strconv.FormatInt(n, 10)))}
+}
+
+// intervalUnits are the units with a fixed length, in microseconds.
+var intervalUnits = map[string]int64{
+	"microsecond": 1, "second": 1e6, "minute": 60e6, "hour": 3600e6, "day": 86400e6, "week": 7 * 86400e6,
+}
+
+// intervalArg returns an INTERVAL in microseconds.
+func intervalArg(e ast.SelectExpr) (int64, error) {
+	a, ok := e.(*ast.AliasedExpr)
+	if !ok {
+		return 0, errors.New("the length is an INTERVAL")
+	}
+	iv, ok := a.Expr.(*ast.IntervalExpr)
+	if !ok {
+		return 0, fmt.Errorf("%s is not an INTERVAL", ast.String(a.Expr))
+	}
+	unit, ok := intervalUnits[strings.ToLower(iv.Unit)]
+	if !ok {
+		return 0, fmt.Errorf("windows have a fixed length, which INTERVAL … %s has not: use MICROSECOND, SECOND, MINUTE, HOUR, DAY or WEEK", iv.Unit)
+	}
+	sign := int64(1)
+	x := iv.Expr
+	if u, ok := x.(*ast.UnaryExpr); ok && u.Operator == ast.MinusStr {
+		sign, x = -1, u.Expr
+	}
+	val, ok := x.(*ast.SQLVal)
+	if !ok {
+		return 0, fmt.Errorf("the number in INTERVAL %s %s must be written out", ast.String(iv.Expr), iv.Unit)
+	}
+	n, err := strconv.ParseInt(string(val.Val), 10, 64)
+	if err != nil || n > 1<<62/unit {
+		return 0, fmt.Errorf("the number in INTERVAL %s %s must be a whole one", ast.String(iv.Expr), iv.Unit)
+	}
+	return sign * n * unit, nil
+}

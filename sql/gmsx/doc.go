@@ -1,0 +1,62 @@
+// Package gmsx makes go-mysql-server fit for a server that strangers may
+// reach and whose sums must be right. It knows nothing of streams and views.
+//
+// # Use
+//
+//	e, err := gmsx.New(gmsx.Options{
+//		Provider:        provider,     // gms.DatabaseProvider
+//		DefaultDatabase: "analytics",
+//		Password:        password,     // of root@localhost and root@%
+//		ParseHook:       parse,        // statements the engine does not know
+//		RewriteHook:     rewrite,      // changes to those it does
+//		Functions:       functions,    // scalar, win over built-in ones
+//		Aggregates:      aggregates,   // by lower-case name
+//	})
+//	err = e.Serve(ctx, listener)       // until ctx is done; nil then
+//
+// In process, as root:
+//
+//	c, end := e.NewContext(ctx, "analytics")
+//	defer end()
+//	schema, rows, err := e.Query(c, "SELECT …")  // rows.Close ends the statement
+//
+// # Statements
+//
+// ParseHook gets the text of one statement, without comments in front and
+// without its ';'. It returns a [Statement], whose Schema is nil for one that
+// returns no rows, and whose Access is checked before RowIter runs it. Such
+// statements work in text, alone and among others; clients cannot prepare
+// them, as the protocol parses what is prepared by itself. RewriteHook does
+// apply to what is prepared, and to the definitions of stored views when they
+// are read.
+//
+// A statement is stopped by KILL, by the end of its client or of Serve, and, if
+// it is a SELECT, SHOW or EXPLAIN, by max_execution_time: its context ends.
+// Errors reach the client as [Error] made them; all others get the number that
+// MySQL has for them, or 1105.
+//
+// # Sessions
+//
+//	st := gmsx.SessionOf(ctx).Statement()
+//	snap, err := st.LoadOrStore(snapKey{}, func() (any, func(), error) {
+//		s, err := open()
+//		return s, s.Close, err   // closed when the statement has ended
+//	})
+//
+// [Session.OnStatementEnd] registers a function alone. Statements that run
+// within others, through Query with the same context, share the outer one's
+// state. Transactions and savepoints are accepted and do nothing.
+//
+// # Aggregates
+//
+// An [AggregateFactory] gets the arguments of a call and says its type and how
+// to make the state of a group. SUM, AVG and DISTINCT are ours as well: rules
+// that push aggregates down find *[Aggregation] in a plan.GroupBy, with Name,
+// Args and Distinct, and the engine's own types only for the others (Count,
+// Min, Max, …). Calls with OVER are the engine's.
+//
+// # Rules and execution
+//
+// [Options].Rules run after the engine's optimisation, before indexes of
+// columns are assigned; Options.Build may execute any node of a plan.
+package gmsx

@@ -1,0 +1,127 @@
+package gmsx
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/mysql"
+	ast "github.com/dolthub/vitess/go/vt/sqlparser"
+)
+
+// A parser reads statements for the engine: those of the hook first, then the
+// engine's own, which it rewrites. The engine takes its errors as they are
+// only when the statement was parsed before the engine was asked, as the
+// handler and Query do; a view's text is parsed within the engine.
+type parser struct {
+	names map[string]bool // of aggregates, see aggregateNames
+	gms.Parser
+	e *Engine
+}
+
+func newParser(e *Engine) *parser {
+	return &parser{Parser: gms.NewMysqlParser(), names: e.aggregateNames(), e: e}
+}
+
+func (p *parser) Parse(ctx *gms.Context, query string, multi bool) (ast.Statement, string, string, error) {
+	return p.ParseWithOptions(ctx, query, ';', multi, gms.LoadSqlMode(ctx).ParserOptions())
+}
+
+func (p *parser) ParseSimple(query string) (ast.Statement, error) {
+	stmt, _, _, err := p.ParseWithOptions(context.Background(), query, ';', false, ast.ParserOptions{})
+	return stmt, err
+}
+
+func (p *parser) ParseOneWithOptions(ctx context.Context, query string, o ast.ParserOptions) (ast.Statement, int, error) {
+	first, rest := splitStatement(query)
+	if stmt, ok, err := p.hook(ctx, first); ok || err != nil {
+		return stmt, len(query) - len(rest), err
+	}
+	stmt, n, err := p.Parser.ParseOneWithOptions(ctx, query, o)
+	if err != nil {
+		return nil, n, syntaxError(err)
+	}
+	stmt, err = p.rewrite(stmt)
+	return stmt, n, err
+}
+
+func (p *parser) ParseWithOptions(ctx context.Context, query string, delimiter rune, multi bool, o ast.ParserOptions) (ast.Statement, string, string, error) {
+	if delimiter == ';' {
+		first, rest := splitStatement(query)
+		if stmt, ok, err := p.hook(ctx, first); ok || err != nil {
+			if err == nil && !multi && trimComments(strings.TrimLeft(rest, "; \t\r\n")) != "" {
+				err = Error(1064, "42000", mysqlSyntaxError+"only one statement is allowed here")
+			}
+			return stmt, strings.TrimSpace(first), strings.TrimLeft(rest, "; \t\r\n"), err
+		}
+	}
+	stmt, parsed, rest, err := p.Parser.ParseWithOptions(ctx, query, delimiter, multi, o)
+	if err != nil {
+		return nil, parsed, rest, syntaxError(err)
+	}
+	stmt, err = p.rewrite(stmt)
+	return stmt, parsed, rest, err
+}
+
+// hook asks the hook for a statement of its own.
+func (p *parser) hook(ctx context.Context, query string) (ast.Statement, bool, error) {
+	if p.e.opts.ParseHook == nil {
+		return nil, false, nil
+	}
+	query = strings.TrimSpace(trimComments(query))
+	if query == "" {
+		return nil, false, nil
+	}
+	stmt, ok, err := p.e.opts.ParseHook(ctx, query)
+	if err != nil {
+		var own *mysql.SQLError
+		if !errors.As(err, &own) {
+			err = Error(1064, "42000", mysqlSyntaxError+"%v", err)
+		}
+		return nil, false, err
+	}
+	if !ok {
+		return nil, false, nil
+	}
+	return inject(stmt), true, nil
+}
+
+// rewrite changes what the engine's parser has read: first the user's hook,
+// then what keeps the engine safe and right.
+func (p *parser) rewrite(stmt ast.Statement) (ast.Statement, error) {
+	if hook := p.e.opts.RewriteHook; hook != nil {
+		var err error
+		if stmt, err = hook(stmt); err != nil {
+			var own *mysql.SQLError
+			if !errors.As(err, &own) {
+				err = Error(1064, "42000", mysqlSyntaxError+"%v", err)
+			}
+			return nil, err
+		}
+	}
+	if err := refuseFiles(stmt); err != nil {
+		return nil, err
+	}
+	if own := p.e.ownProcesses(stmt); own != nil {
+		return inject(own), nil
+	}
+	return p.e.renameAggregates(stmt)
+}
+
+// syntaxError gives a parser's error its number.
+func syntaxError(err error) error {
+	if errors.Is(err, ast.ErrEmpty) {
+		return err
+	}
+	var own *mysql.SQLError
+	if errors.As(err, &own) {
+		return err
+	}
+	// The parser writes the class of the error before it, on a line of its own.
+	message := err.Error()
+	if class, rest, ok := strings.Cut(message, "\n"); ok && strings.HasPrefix(class, "Code: ") {
+		message = rest
+	}
+	return Error(1064, "42000", mysqlSyntaxError+"%s", strings.TrimSpace(message))
+}

@@ -1,0 +1,89 @@
+package gmsx
+
+import (
+	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/analyzer"
+	"github.com/dolthub/go-mysql-server/sql/expression"
+	"github.com/dolthub/go-mysql-server/sql/plan"
+	"github.com/dolthub/go-mysql-server/sql/transform"
+)
+
+// A Rule changes a plan. It is applied to the whole statement and, on its own,
+// to what is within each sub-query, derived table, view and side of a UNION;
+// it may meet its own result again.
+type Rule struct {
+	// Early rules run after ours and before the engine's; others run after the
+	// engine has optimised, with index ranges chosen and columns pruned.
+	Early bool
+	Apply func(ctx *gms.Context, n gms.Node) (gms.Node, error)
+}
+
+// ruleBase is above the numbers of the engine's own rules.
+const ruleBase = 10000
+
+// addRules gives the analyzer our rules and then the user's.
+func addRules(b *analyzer.Builder, rules []Rule) {
+	all := append([]Rule{
+		{Early: true, Apply: typeLiterals},
+		{Early: true, Apply: safeLikes},
+		{Early: true, Apply: mapViews},
+		{Early: true, Apply: pushFilters},
+	}, rules...)
+	for i, r := range all {
+		apply := func(ctx *gms.Context, _ *analyzer.Analyzer, n gms.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *gms.QueryFlags) (gms.Node, transform.TreeIdentity, error) {
+			out, err := r.Apply(ctx, n)
+			if err != nil {
+				return n, transform.SameTree, err
+			}
+			return out, transform.NewTree, nil
+		}
+		if r.Early {
+			b.AddPreAnalyzeRule(analyzer.RuleId(ruleBase+i), apply)
+		} else {
+			b.AddPostAnalyzeRule(analyzer.RuleId(ruleBase+i), apply)
+		}
+	}
+}
+
+// inConditions applies f to the expressions of every condition in n, bottom up.
+func inConditions(n gms.Node, f func(e gms.Expression) (gms.Expression, bool, error)) (gms.Node, error) {
+	out, _, err := transform.NodeWithOpaque(n, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
+		switch n.(type) {
+		case *plan.Filter, *plan.Having, *plan.JoinNode:
+			return transform.OneNodeExpressions(n, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
+				e, changed, err := f(e)
+				return e, transform.TreeIdentity(!changed), err
+			})
+		}
+		return n, transform.SameTree, nil
+	})
+	return out, err
+}
+
+// fields are the ids of the columns that e reads.
+func fields(e gms.Expression) []gms.ColumnId {
+	var ids []gms.ColumnId
+	gms.Inspect(e, func(e gms.Expression) bool {
+		if gf, ok := e.(*expression.GetField); ok {
+			ids = append(ids, gf.Id())
+		}
+		return true
+	})
+	return ids
+}
+
+// movable says whether e may be evaluated elsewhere in the plan, and more or
+// less often, without another result.
+func movable(e gms.Expression) bool {
+	ok := true
+	gms.Inspect(e, func(e gms.Expression) bool {
+		switch e := e.(type) {
+		case *plan.Subquery, *plan.InSubquery, *plan.ExistsSubquery, *expression.UserVar, gms.Aggregation:
+			ok = false
+		case gms.NonDeterministicExpression:
+			ok = ok && !e.IsNonDeterministic()
+		}
+		return ok
+	})
+	return ok
+}

@@ -1,0 +1,75 @@
+package gmsx
+
+import (
+	"context"
+	"net"
+
+	sqle "github.com/dolthub/go-mysql-server"
+	gmsserver "github.com/dolthub/go-mysql-server/server"
+	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/mysql"
+)
+
+// Serve answers connections on ln until ctx is done. Then it closes ln, ends
+// every statement and connection, and returns nil once all are gone. An engine
+// serves one listener at a time, as connections are numbered by listener.
+func (e *Engine) Serve(ctx context.Context, ln net.Listener) error {
+	// Statements end because of the shutdown, and say so.
+	statements, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(errShutdown)
+	defer context.AfterFunc(ctx, func() { cancel(errShutdown) })()
+
+	l := newListener(ln, &e.opts)
+	srv, err := gmsserver.NewServer(gmsserver.Config{
+		Protocol:  ln.Addr().Network(),
+		Address:   ln.Addr().String(),
+		Listener:  l,
+		Version:   e.opts.ServerVersion,
+		TLSConfig: e.opts.TLS,
+		Options: []gmsserver.Option{func(engine *sqle.Engine, sm *gmsserver.SessionManager, h mysql.Handler) (*sqle.Engine, *gmsserver.SessionManager, mysql.Handler) {
+			return engine, sm, &handler{Handler: h, e: e, sm: sm, ctx: statements, gone: l.gone}
+		}},
+		ProtocolListenerFactory: func(cfg gmsserver.Config, lc mysql.ListenerConfig, sel gmsserver.ServerEventListener) (gmsserver.ProtocolListener, error) {
+			lc.AuthServer = newAuthServer(lc.AuthServer, &e.opts)
+			return gmsserver.MySQLProtocolListenerFactory(cfg, lc, sel)
+		},
+	}, e.engine, gms.NewContext, e.buildSession, nil)
+	if err != nil {
+		return err
+	}
+
+	accepting := make(chan struct{})
+	go func() {
+		srv.Listener.Accept()
+		close(accepting)
+	}()
+	select {
+	case <-ctx.Done():
+	case <-accepting:
+	}
+	cancel(errShutdown)
+	srv.Listener.Close()
+	l.closeConns()
+	<-accepting
+	l.wait()
+	if ctx.Err() == nil {
+		return l.failure()
+	}
+	return nil
+}
+
+// buildSession makes the session of a connection at its first command.
+func (e *Engine) buildSession(ctx context.Context, c *mysql.Conn, addr string) (gms.Session, error) {
+	base, err := gms.BaseSessionFromConnection(ctx, c, addr)
+	if err != nil {
+		return nil, err
+	}
+	s := newSession(base)
+	s.SetCurrentDatabase(e.opts.DefaultDatabase)
+	if err := s.SetSessionVariable(gms.NewEmptyContext(), "max_execution_time", e.opts.StatementTimeout.Milliseconds()); err != nil {
+		return nil, err
+	}
+	c.ClientData = s
+	e.procs.ConnectionReady(s)
+	return s, nil
+}

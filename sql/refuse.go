@@ -1,0 +1,173 @@
+package sql
+
+import (
+	"fmt"
+	"strings"
+
+	gms "github.com/dolthub/go-mysql-server/sql"
+	ast "github.com/dolthub/vitess/go/vt/sqlparser"
+
+	"weir/views/partial"
+)
+
+// aggregateFuncs are the aggregates of definitions. COUNT stands for all three
+// of its forms.
+var aggregateFuncs = map[string]partial.Func{
+	"count": partial.Count, "sum": partial.Sum, "avg": partial.Avg, "min": partial.Min, "max": partial.Max,
+	"approx_count_distinct": partial.ApproxDistinct, "approx_percentile": partial.ApproxPercentile,
+}
+
+// knownAggregates are names that are aggregates, but not of definitions, with
+// the way out.
+var knownAggregates = map[string]string{
+	"json_arrayagg":  "it keeps every value, so it grows with the events; query the stream itself for it",
+	"json_objectagg": "it keeps every value, so it grows with the events; query the stream itself for it",
+	"group_concat":   "it keeps every value, so it grows with the events; query the stream itself for it",
+	"std":            notYet, "stddev": notYet, "stddev_pop": notYet, "stddev_samp": notYet,
+	"variance": notYet, "var_pop": notYet, "var_samp": notYet,
+	"bit_and": notYet, "bit_or": notYet, "bit_xor": notYet,
+	"any_value": "use MIN or MAX, which give the same value however the events are divided",
+	"first":     notYet, "last": notYet, "approx_top_k": notYet, "hop": notYet,
+}
+
+const notYet = "this version keeps COUNT, SUM, AVG, MIN, MAX, COUNT(DISTINCT), APPROX_COUNT_DISTINCT and APPROX_PERCENTILE"
+
+// volatileFuncs are functions whose value depends on when, where or by whom
+// they are called, beside those that the engine itself marks.
+var volatileFuncs = map[string]bool{
+	"now": true, "current_timestamp": true, "localtime": true, "localtimestamp": true, "sysdate": true,
+	"curdate": true, "current_date": true, "curtime": true, "current_time": true, "utc_timestamp": true, "utc_date": true, "utc_time": true,
+	"rand": true, "uuid": true, "uuid_short": true, "sleep": true, "connection_id": true, "user": true, "current_user": true,
+	"session_user": true, "system_user": true, "database": true, "schema": true, "last_insert_id": true, "row_count": true,
+	"found_rows": true, "get_lock": true, "release_lock": true, "is_free_lock": true, "is_used_lock": true, "release_all_locks": true,
+	"load_file": true, "version": true, "benchmark": true, "random_bytes": true, "wait_for_seq": true, "current_role": true, "convert_tz": false,
+}
+
+// refuseIn returns an error for what no expression of a definition may contain.
+// place is what the expression is of, for the error.
+func refuseIn(e ast.Expr, place string) error {
+	return ast.Walk(func(node ast.SQLNode) (bool, error) {
+		switch n := node.(type) {
+		case *ast.Subquery, *ast.ExistsExpr:
+			return false, fmt.Errorf("a subquery is not possible in %s: it would need events of other times; make a view of its own and join when reading", place)
+		case *ast.GroupConcatExpr:
+			return false, fmt.Errorf("GROUP_CONCAT is not possible in %s: %s", place, knownAggregates["group_concat"])
+		case *ast.Default, *ast.ValuesFuncExpr, *ast.MatchExpr:
+			return false, fmt.Errorf("%s is not possible in %s", ast.String(n), place)
+		case *ast.SQLVal:
+			if n.Type == ast.ValArg {
+				return false, fmt.Errorf("a parameter is not possible in %s: write the value out", place)
+			}
+		case *ast.ColName:
+			if name := n.Name.String(); strings.HasPrefix(name, "@") {
+				return false, fmt.Errorf("the variable %s is not possible in %s: its value may change; write the value out", name, place)
+			}
+		case *ast.FuncExpr:
+			return true, refuseFunc(n, place)
+		}
+		return true, nil
+	}, e)
+}
+
+func refuseFunc(n *ast.FuncExpr, place string) error {
+	name := n.Name.Lowered()
+	if n.Over != nil {
+		return fmt.Errorf("a window function (%s … OVER) is not possible in %s: use it when reading the view", strings.ToUpper(name), place)
+	}
+	if volatileFuncs[name] || name == "unix_timestamp" && len(n.Exprs) == 0 {
+		return volatileError(strings.ToUpper(name)+"()", place)
+	}
+	if why, ok := knownAggregates[name]; ok {
+		return fmt.Errorf("%s is not possible in %s: %s", strings.ToUpper(name), place, why)
+	}
+	return nil
+}
+
+func volatileError(name, place string) error {
+	return fmt.Errorf("%s is not possible in %s: its value changes from one run to the next, and a rebuild would give other rows; use a column of the event, or _time, when the log received it", name, place)
+}
+
+// refuseVolatile returns an error where the engine says that an expression may
+// have another value each time.
+func refuseVolatile(e gms.Expression) (err error) {
+	gms.Inspect(e, func(e gms.Expression) bool {
+		if n, ok := e.(gms.NonDeterministicExpression); ok && n.IsNonDeterministic() {
+			err = volatileError(e.String(), "a definition")
+		}
+		return err == nil
+	})
+	return err
+}
+
+// aggregatesIn returns the calls of aggregates in e, the outermost ones.
+func aggregatesIn(e ast.Expr) (calls []*ast.FuncExpr) {
+	_ = ast.Walk(func(node ast.SQLNode) (bool, error) {
+		f, ok := node.(*ast.FuncExpr)
+		if !ok {
+			return true, nil
+		}
+		if _, ok := aggregateFuncs[f.Name.Lowered()]; ok {
+			calls = append(calls, f)
+			return false, nil
+		}
+		return true, nil
+	}, e)
+	return calls
+}
+
+// refuseClauses returns an error for what a definition's SELECT may not have.
+func refuseClauses(sel *ast.Select) error {
+	const read = "apply it when reading the view"
+	switch {
+	case sel.With != nil:
+		return fmt.Errorf("WITH is not possible in a materialized view: a definition reads one stream")
+	case sel.QueryOpts.Distinct:
+		return fmt.Errorf("SELECT DISTINCT is not possible in a materialized view: GROUP BY the columns instead")
+	case sel.Having != nil:
+		return fmt.Errorf("HAVING is not possible in a materialized view: a group that fails it now may pass it after the next event; filter when reading: SELECT … FROM the view WHERE …")
+	case len(sel.OrderBy) > 0:
+		return fmt.Errorf("ORDER BY is not possible in a materialized view: its rows are kept in the order of the group key; %s", read)
+	case sel.Limit != nil:
+		return fmt.Errorf("LIMIT is not possible in a materialized view: %s", read)
+	case len(sel.Window) > 0:
+		return fmt.Errorf("WINDOW is not possible in a materialized view: %s", read)
+	case sel.Into != nil:
+		return fmt.Errorf("INTO is not possible in a materialized view")
+	case sel.Lock != "":
+		return fmt.Errorf("FOR UPDATE is not possible in a materialized view")
+	}
+	return nil
+}
+
+// streamOf returns the one stream that a definition reads, and the name under
+// which its expressions know it.
+func streamOf(sel *ast.Select) (name ast.TableName, alias string, err error) {
+	if len(sel.From) != 1 {
+		if len(sel.From) == 0 {
+			return name, "", fmt.Errorf("the definition needs FROM and the stream it reads")
+		}
+		return name, "", joinError()
+	}
+	t, ok := sel.From[0].(*ast.AliasedTableExpr)
+	if !ok {
+		if _, join := sel.From[0].(*ast.JoinTableExpr); join {
+			return name, "", joinError()
+		}
+		return name, "", fmt.Errorf("a definition reads FROM one stream, not from %s", ast.String(sel.From[0]))
+	}
+	name, ok = t.Expr.(ast.TableName)
+	if !ok {
+		return name, "", fmt.Errorf("a subquery in FROM is not possible in a materialized view: a definition reads one stream")
+	}
+	if name.Name.String() == "dual" {
+		return name, "", fmt.Errorf("the definition needs FROM and the stream it reads")
+	}
+	if alias = t.As.String(); alias == "" {
+		alias = name.Name.String()
+	}
+	return name, alias, nil
+}
+
+func joinError() error {
+	return fmt.Errorf("a join is not possible in a materialized view: make one view for each stream and join them when reading")
+}

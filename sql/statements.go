@@ -1,0 +1,479 @@
+package sql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/types"
+
+	"weir/sql/ddl"
+	"weir/sql/gmsx"
+	"weir/views"
+	"weir/views/column"
+)
+
+// parse is the front parser: it takes the statements that MySQL's grammar lacks.
+func (s *Server) parse(_ context.Context, query string) (gmsx.Statement, bool, error) {
+	stmt, err := ddl.Parse(query)
+	if err != nil {
+		return nil, true, gmsx.Error(1064, "42000", "%s", err)
+	}
+	if stmt == nil {
+		show := s.parseShowView(query)
+		return show, show != nil, nil
+	}
+	st := &statement{server: s, text: query, parsed: stmt}
+	switch stmt.(type) {
+	case *ddl.ShowStreams:
+		st.schema = textSchema("Stream", "Subjects", "Format", "Events", "Views")
+	case *ddl.ShowCreateStream:
+		st.schema = textSchema("Stream", "Create Stream")
+	case *ddl.ShowViews:
+		st.schema = textSchema("View", "Stream", "Mode", "State", "Rows", "Definition")
+	case *ddl.ShowCreateView:
+		st.schema = textSchema("View", "Create Materialized View")
+	}
+	return st, true, nil
+}
+
+// A statement is one of weir's own.
+type statement struct {
+	server *Server
+	text   string
+	parsed ddl.Statement
+	schema gms.Schema
+}
+
+var _ gmsx.Statement = (*statement)(nil)
+
+func textSchema(names ...string) (s gms.Schema) {
+	for _, n := range names {
+		s = append(s, &gms.Column{Name: n, Type: types.LongText})
+	}
+	return s
+}
+
+// Schema implements gmsx.Statement.
+func (st *statement) Schema() gms.Schema { return st.schema }
+
+// ReadOnly implements gmsx.Statement.
+func (st *statement) ReadOnly() bool { return st.schema != nil }
+
+// Access implements gmsx.Statement.
+func (st *statement) Access() gmsx.Access {
+	name := func(p gmsx.Privilege, n ddl.Name) gmsx.Access {
+		db := n.Database
+		if db == "" {
+			db = views.DefaultDatabase
+		}
+		return gmsx.Access{Privilege: p, Database: db}
+	}
+	switch p := st.parsed.(type) {
+	case *ddl.CreateStream:
+		return name(gmsx.PrivilegeCreate, p.Name)
+	case *ddl.DropStream:
+		return name(gmsx.PrivilegeDrop, p.Name)
+	case *ddl.CreateView:
+		return name(gmsx.PrivilegeCreate, p.Name)
+	case *ddl.DropView:
+		return name(gmsx.PrivilegeDrop, p.Name)
+	case *ddl.RefreshView:
+		return name(gmsx.PrivilegeAlter, p.Name)
+	case *ddl.AlterView:
+		return name(gmsx.PrivilegeAlter, p.Name)
+	case *ddl.AuditView:
+		return name(gmsx.PrivilegeSelect, p.Name)
+	case *ddl.ShowCreateStream:
+		return name(gmsx.PrivilegeSelect, p.Name)
+	case *ddl.ShowCreateView:
+		return name(gmsx.PrivilegeSelect, p.Name)
+	default:
+		return gmsx.Access{}
+	}
+}
+
+// RowIter implements gmsx.Statement: it runs the statement.
+func (st *statement) RowIter(ctx *gms.Context) (gms.RowIter, error) {
+	switch p := st.parsed.(type) {
+	case *ddl.CreateStream:
+		return nil, st.createStream(ctx, p)
+	case *ddl.DropStream:
+		db, name := qualified(ctx, p.Name)
+		err := st.server.cfg.Engine.DropStream(ctx, db, name)
+		if p.IfExists && errors.Is(err, views.ErrUnknown) {
+			return nil, nil
+		}
+		return nil, sqlError(err)
+	case *ddl.ShowStreams:
+		return st.showStreams(ctx, p)
+	case *ddl.ShowCreateStream:
+		return st.showCreateStream(ctx, p)
+	case *ddl.CreateView:
+		return nil, st.createView(ctx, p)
+	case *ddl.DropView:
+		db, name := qualified(ctx, p.Name)
+		err := st.server.cfg.Engine.DropView(ctx, db, name)
+		if p.IfExists && errors.Is(err, views.ErrUnknown) {
+			return nil, nil
+		}
+		return nil, sqlError(err)
+	case *ddl.ShowViews:
+		return st.showViews(ctx, p)
+	case *ddl.ShowCreateView:
+		return st.showCreateView(ctx, p)
+	case *ddl.RefreshView:
+		db, name := qualified(ctx, p.Name)
+		v, err := st.server.cfg.Engine.View(db, name)
+		if err == nil {
+			err = st.server.cfg.Engine.Refresh(ctx, v, p.Full)
+		}
+		return nil, sqlError(err)
+	case *ddl.AlterView:
+		return nil, gmsx.Error(1235, "42000", "ALTER MATERIALIZED VIEW is not in this version: use CREATE OR REPLACE MATERIALIZED VIEW with the new options")
+	default:
+		return nil, gmsx.Error(1235, "42000", "AUDIT MATERIALIZED VIEW is not in this version: REFRESH MATERIALIZED VIEW … FULL recomputes the view from the log")
+	}
+}
+
+// qualified returns the database and name that a statement means.
+func qualified(ctx *gms.Context, n ddl.Name) (database, name string) {
+	if n.Database != "" {
+		return n.Database, n.Name
+	}
+	if db := ctx.GetCurrentDatabase(); db != "" {
+		return db, n.Name
+	}
+	return views.DefaultDatabase, n.Name
+}
+
+// checkDatabase returns an error for a database that holds no streams and views.
+func checkDatabase(database string) error {
+	if strings.EqualFold(database, views.DefaultDatabase) {
+		return nil
+	}
+	if strings.EqualFold(database, systemDatabase) || strings.EqualFold(database, "information_schema") {
+		return gmsx.Error(1044, "42000", "database %s is weir's own: create streams and views in %s", database, views.DefaultDatabase)
+	}
+	return gmsx.Error(1049, "42000", "Unknown database '%s': streams and views are in %s", database, views.DefaultDatabase)
+}
+
+// sqlError gives the engine's errors MySQL's numbers.
+func sqlError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, views.ErrUnknown):
+		return gmsx.Error(1146, "42S02", "%s", err)
+	case errors.Is(err, views.ErrExists):
+		return gmsx.Error(1050, "42S01", "%s", err)
+	case errors.Is(err, views.ErrInUse):
+		return gmsx.Error(3730, "HY000", "%s", err)
+	case errors.Is(err, views.ErrBuilding):
+		return gmsx.Error(1105, "HY000", "%s", err)
+	default:
+		return err
+	}
+}
+
+// optionError points at the value of an option.
+func (st *statement) optionError(o ddl.Option, err error) error {
+	return gmsx.Error(1231, "42000", "%s", ddl.NewError(st.text, o.ValuePos, o.Name+": "+err.Error()))
+}
+
+func (st *statement) createStream(ctx *gms.Context, p *ddl.CreateStream) error {
+	def := &views.StreamDef{Format: views.FormatJSON}
+	def.Database, def.Name = qualified(ctx, p.Name)
+	if err := checkDatabase(def.Database); err != nil {
+		return err
+	}
+	for _, c := range p.Columns {
+		t, err := parseType(c.Type)
+		if err != nil {
+			return gmsx.Error(1064, "42000", "%s", ddl.NewError(st.text, c.Pos, err.Error()))
+		}
+		def.Columns = append(def.Columns, views.ColumnDef{
+			Name: c.Name, Type: t, NotNull: c.NotNull, Path: c.Path, Generated: c.Generated, Comment: c.Comment,
+		})
+	}
+	def.Subjects = []string{strings.ToLower(def.Name)}
+	for _, o := range p.Options {
+		if err := streamOption(def, o); err != nil {
+			return st.optionError(o, err)
+		}
+	}
+	plain := *p
+	plain.IfNotExists = false
+	plain.Name = ddl.Name{Name: def.Name}
+	def.Text = plain.String()
+	if err := checkEventTime(def); err != nil {
+		return gmsx.Error(1054, "42S22", "%s", err)
+	}
+	err := st.server.cfg.Engine.CreateStream(ctx, def)
+	if p.IfNotExists && errors.Is(err, views.ErrExists) {
+		return nil
+	}
+	return sqlError(err)
+}
+
+func checkEventTime(def *views.StreamDef) error {
+	if def.EventTime == "" {
+		if def.TimeFormat != "" {
+			return errors.New("time_format is the format of the event_time column: name that with event_time = '…'")
+		}
+		return nil
+	}
+	var names []string
+	for _, c := range def.Columns {
+		if strings.EqualFold(c.Name, def.EventTime) {
+			if c.Type.Kind != column.Time {
+				return fmt.Errorf("event_time = '%s': the column must be a DATETIME, not %s", c.Name, c.Type)
+			}
+			return nil
+		}
+		names = append(names, c.Name)
+	}
+	if near := ddl.Nearest(def.EventTime, names); near != "" {
+		return fmt.Errorf("event_time: the stream has no column %s: did you mean %s?", def.EventTime, near)
+	}
+	return fmt.Errorf("event_time: the stream has no column %s", def.EventTime)
+}
+
+func streamOption(def *views.StreamDef, o ddl.Option) (err error) {
+	switch o.Name {
+	case "subjects":
+		def.Subjects, err = ddl.ParseSubjects(o.Value)
+	case "format":
+		def.Format = strings.ToLower(o.Value)
+		switch def.Format {
+		case views.FormatJSON, views.FormatRegex, views.FormatCombined:
+		default:
+			err = fmt.Errorf("%q is not a format: use json, regex or combined", o.Value)
+		}
+	case "pattern":
+		def.Pattern = o.Value
+	case "event_time":
+		def.EventTime = o.Value
+	case "time_format":
+		def.TimeFormat = o.Value
+	case "retention":
+		def.Retention, err = ddl.ParseDuration(o.Value)
+	case "max_bytes":
+		def.MaxBytes, err = ddl.ParseBytes(o.Value)
+	case "duplicate_window":
+		def.DuplicateWindow, err = ddl.ParseDuration(o.Value)
+	case "replicas":
+		def.Replicas, err = strconv.Atoi(o.Value)
+		if err == nil && def.Replicas != 1 {
+			err = errors.New("the embedded log keeps one replica: use 1")
+		}
+	default:
+		err = errors.New("this option is not in this version")
+	}
+	return err
+}
+
+func (st *statement) createView(ctx *gms.Context, p *ddl.CreateView) error {
+	def := &views.ViewDef{Query: p.Query, Mode: views.Lambda, BatchInterval: batchIntervalDefault, Delivery: "exactly_once"}
+	def.Database, def.Name = qualified(ctx, p.Name)
+	if err := checkDatabase(def.Database); err != nil {
+		return err
+	}
+	engine := st.server.cfg.Engine
+	if p.IfNotExists {
+		if _, err := engine.View(def.Database, def.Name); err == nil {
+			return nil
+		}
+	}
+	for _, o := range p.Options {
+		if err := viewOption(def, o); err != nil {
+			return st.optionError(o, err)
+		}
+	}
+	database, stream, err := st.server.compiler.StreamName(p.Query)
+	if err != nil {
+		return definitionError(def, err)
+	}
+	if database != "" && !strings.EqualFold(database, def.Database) {
+		return gmsx.Error(1235, "42000", "a view reads a stream of its own database, %s, not of %s", def.Database, database)
+	}
+	if def.Stream, err = st.streamName(def.Database, stream); err != nil {
+		return err
+	}
+	plain := *p
+	plain.IfNotExists, plain.OrReplace = false, false
+	plain.Name = ddl.Name{Name: def.Name}
+	def.Text = plain.String()
+	err = engine.CreateView(ctx, def, p.OrReplace)
+	if p.IfNotExists && (errors.Is(err, views.ErrExists) || errors.Is(err, views.ErrBuilding)) {
+		return nil
+	}
+	return definitionError(def, err)
+}
+
+// streamName returns the name of a stream as it was created, or an error that
+// helps to find what was meant.
+func (st *statement) streamName(database, name string) (string, error) {
+	engine := st.server.cfg.Engine
+	if s, ok := engine.Stream(database, name); ok {
+		return s.Def.Name, nil
+	}
+	if _, err := engine.View(database, name); err == nil {
+		return "", gmsx.Error(1347, "HY000", "%s is a materialized view: a definition reads a stream; aggregate the view further when reading it", name)
+	}
+	var names []string
+	for _, s := range engine.Streams() {
+		names = append(names, s.Def.Name)
+	}
+	if near := ddl.Nearest(name, names); near != "" {
+		return "", gmsx.Error(1146, "42S02", "stream %s does not exist: did you mean %s?", name, near)
+	}
+	return "", gmsx.Error(1146, "42S02", "stream %s does not exist: make it with CREATE STREAM", name)
+}
+
+// definitionError gives errors of a definition MySQL's numbers.
+func definitionError(def *views.ViewDef, err error) error {
+	if err == nil {
+		return nil
+	}
+	if strings.Contains(err.Error(), "has no column") {
+		return gmsx.Error(1054, "42S22", "view %s: %s", def.Name, err)
+	}
+	if strings.Contains(err.Error(), "is not possible in") {
+		return gmsx.Error(1235, "42000", "view %s: %s", def.Name, err)
+	}
+	return sqlError(err)
+}
+
+func viewOption(def *views.ViewDef, o ddl.Option) (err error) {
+	switch o.Name {
+	case "mode":
+		switch def.Mode = views.Mode(strings.ToLower(o.Value)); def.Mode {
+		case views.Lambda, views.Kappa:
+		default:
+			err = fmt.Errorf("%q is not a mode: use lambda (batch and speed layer) or kappa (speed layer alone)", o.Value)
+		}
+	case "batch_interval":
+		var d time.Duration
+		if d, err = ddl.ParseDuration(o.Value); err == nil && d < batchIntervalMin {
+			err = fmt.Errorf("the least interval is %s", ddl.FormatDuration(batchIntervalMin))
+		}
+		def.BatchInterval = d
+	case "batch_events":
+		def.BatchEvents, err = strconv.ParseUint(o.Value, 10, 64)
+		if err != nil || def.BatchEvents == 0 {
+			err = errors.New("the number of events is a whole one above 0")
+		}
+	case "delivery":
+		if o.Value != "exactly_once" {
+			err = errors.New("this version delivers exactly once: use exactly_once")
+		}
+	default:
+		err = errors.New("this option is not in this version")
+	}
+	return err
+}
+
+func (st *statement) showStreams(ctx *gms.Context, p *ddl.ShowStreams) (gms.RowIter, error) {
+	var rows []gms.Row
+	list, _ := st.server.cfg.Engine.Views()
+	for _, s := range st.server.cfg.Engine.Streams() {
+		if !matches(p.Like, s.Def.Name) || !inDatabase(ctx, p.Database, s.Def.Database) {
+			continue
+		}
+		state, err := s.Log().State(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var names []string
+		for _, v := range list {
+			if v.Stream() == s {
+				names = append(names, v.Def.Name)
+			}
+		}
+		rows = append(rows, gms.Row{
+			s.Def.Name, strings.Join(s.Def.Subjects, ", "), s.Def.Format, strconv.FormatUint(state.Messages, 10), strings.Join(names, ", "),
+		})
+	}
+	return gms.RowsToRowIter(rows...), nil
+}
+
+func inDatabase(ctx *gms.Context, asked, has string) bool {
+	db, _ := qualified(ctx, ddl.Name{Database: asked})
+	return strings.EqualFold(db, has)
+}
+
+func (st *statement) showCreateStream(ctx *gms.Context, p *ddl.ShowCreateStream) (gms.RowIter, error) {
+	db, name := qualified(ctx, p.Name)
+	s, ok := st.server.cfg.Engine.Stream(db, name)
+	if !ok {
+		_, err := st.streamName(db, name)
+		return nil, err
+	}
+	return gms.RowsToRowIter(gms.Row{s.Def.Name, s.Def.Text}), nil
+}
+
+func (st *statement) showViews(ctx *gms.Context, p *ddl.ShowViews) (gms.RowIter, error) {
+	infos, err := st.server.cfg.Engine.ViewInfos(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var rows []gms.Row
+	for _, v := range infos {
+		if matches(p.Like, v.Def.Name) && inDatabase(ctx, p.Database, v.Def.Database) {
+			rows = append(rows, gms.Row{v.Def.Name, v.Def.Stream, string(v.Def.Mode), v.State, strconv.FormatUint(v.Rows, 10), v.Def.Query})
+		}
+	}
+	return gms.RowsToRowIter(rows...), nil
+}
+
+func (st *statement) showCreateView(ctx *gms.Context, p *ddl.ShowCreateView) (gms.RowIter, error) {
+	db, name := qualified(ctx, p.Name)
+	infos, err := st.server.cfg.Engine.ViewInfos(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range infos {
+		if strings.EqualFold(v.Def.Name, name) && strings.EqualFold(v.Def.Database, db) {
+			return gms.RowsToRowIter(gms.Row{v.Def.Name, v.Def.Text}), nil
+		}
+	}
+	return nil, sqlError(fmt.Errorf("materialized view %s %w", name, views.ErrUnknown))
+}
+
+// matches says whether a name is like a pattern of LIKE, without case.
+func matches(pattern, name string) bool {
+	if pattern == "" {
+		return true
+	}
+	return likeMatch([]rune(strings.ToLower(pattern)), []rune(strings.ToLower(name)))
+}
+
+func likeMatch(p, s []rune) bool {
+	for len(p) > 0 {
+		switch p[0] {
+		case '%':
+			for i := 0; i <= len(s); i++ {
+				if likeMatch(p[1:], s[i:]) {
+					return true
+				}
+			}
+			return false
+		case '\\':
+			if len(p) > 1 {
+				p = p[1:]
+			}
+			fallthrough
+		default:
+			if len(s) == 0 || p[0] != s[0] && p[0] != '_' {
+				return false
+			}
+		}
+		p, s = p[1:], s[1:]
+	}
+	return len(s) == 0
+}

@@ -1,0 +1,223 @@
+package sql
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"time"
+
+	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/types"
+
+	"weir/views"
+)
+
+// The system database holds tables that say what goes on. Their rows are made
+// when they are read.
+type systemTablesDB struct {
+	emptyDatabase
+	tables []*systemTable
+}
+
+var _ gms.Database = (*systemTablesDB)(nil)
+
+func newSystemDatabase(s *Server) *systemTablesDB {
+	return &systemTablesDB{tables: systemTables(s.cfg.Engine)}
+}
+
+// Name implements gms.Database.
+func (d *systemTablesDB) Name() string { return systemDatabase }
+
+// GetTableInsensitive implements gms.Database.
+func (d *systemTablesDB) GetTableInsensitive(_ *gms.Context, name string) (gms.Table, bool, error) {
+	for _, t := range d.tables {
+		if strings.EqualFold(t.name, name) {
+			return t, true, nil
+		}
+	}
+	return nil, false, nil
+}
+
+// GetTableNames implements gms.Database.
+func (d *systemTablesDB) GetTableNames(*gms.Context) (names []string, err error) {
+	for _, t := range d.tables {
+		names = append(names, t.name)
+	}
+	return names, nil
+}
+
+// A systemTable is a table whose rows are made when it is read.
+type systemTable struct {
+	name    string
+	comment string
+	schema  gms.Schema
+	rows    func(ctx *gms.Context) ([]gms.Row, error)
+}
+
+var (
+	_ gms.Table          = (*systemTable)(nil)
+	_ gms.CommentedTable = (*systemTable)(nil)
+)
+
+func (t *systemTable) Name() string               { return t.name }
+func (t *systemTable) String() string             { return t.name }
+func (t *systemTable) Schema() gms.Schema         { return t.schema }
+func (t *systemTable) Collation() gms.CollationID { return gms.Collation_Default }
+func (t *systemTable) Comment() string            { return t.comment }
+
+// Partitions implements gms.Table.
+func (t *systemTable) Partitions(*gms.Context) (gms.PartitionIter, error) {
+	return gms.PartitionsToPartitionIter(wholeTable{}), nil
+}
+
+// PartitionRows implements gms.Table.
+func (t *systemTable) PartitionRows(ctx *gms.Context, _ gms.Partition) (gms.RowIter, error) {
+	rows, err := t.rows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return gms.RowsToRowIter(rows...), nil
+}
+
+// newSystemTable makes a table with columns given as "name type".
+func newSystemTable(name, comment string, cols []string, rows func(ctx *gms.Context) ([]gms.Row, error)) *systemTable {
+	t := &systemTable{name: name, comment: comment, rows: rows}
+	for _, c := range cols {
+		n, kind, _ := strings.Cut(c, " ")
+		typ := map[string]gms.Type{
+			"text": types.LongText, "bytes": types.LongBlob, "uint": types.Uint64, "int": types.Int64, "double": types.Float64, "bool": types.Int8, "time": datetime6,
+		}[kind]
+		t.schema = append(t.schema, &gms.Column{Name: n, Type: typ, Nullable: true, Source: name, DatabaseSource: systemDatabase})
+	}
+	return t
+}
+
+// at is a time as a cell: NULL where there is none.
+func at(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}
+
+// orNull is a text as a cell: NULL where it is empty.
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func systemTables(e *views.Engine) []*systemTable {
+	return []*systemTable{
+		newSystemTable("streams", "the streams and their logs",
+			[]string{"name text", "subjects text", "format text", "first_seq uint", "last_seq uint", "messages uint", "bytes uint", "first_time time", "last_time time", "dead_letters uint", "durability text"},
+			func(ctx *gms.Context) ([]gms.Row, error) { return streamRowsOf(ctx, e) }),
+		newSystemTable("views", "the materialized views",
+			[]string{"name text", "stream text", "mode text", "delivery text", "version uint", "state text", "applied_seq uint", "head_seq uint", "lag_events uint", "lag_ms double", "watermark time", "batch_seq uint", "row_count uint", "bytes uint", "definition text", "error text"},
+			func(ctx *gms.Context) ([]gms.Row, error) { return viewRowsOf(ctx, e) }),
+		newSystemTable("layers", "the batch layer and the speed epochs of each view",
+			[]string{"view text", "layer text", "epoch uint", "from_seq uint", "to_seq uint", "row_count uint", "min_event_time time", "max_event_time time", "serving bool"},
+			func(*gms.Context) ([]gms.Row, error) { return layerRowsOf(e) }),
+		newSystemTable("batch_runs", "the runs of the batch layer, each over a fixed range of the log",
+			[]string{"id uint", "view text", "kind text", "from_seq uint", "to_seq uint", "state text", "attempt int", "events uint", "row_count uint", "started_at time", "finished_at time", "error text"},
+			func(*gms.Context) ([]gms.Row, error) { return runRowsOf(e) }),
+		newSystemTable("jobs", "work that takes its time, and the last that is done",
+			[]string{"id uint", "kind text", "view text", "state text", "events_done uint", "events_total uint", "percent double", "events_per_second double", "eta_seconds double", "started_at time"},
+			func(*gms.Context) ([]gms.Row, error) { return jobRowsOf(e), nil }),
+		newSystemTable("dead_letters", "events that could not be decoded",
+			[]string{"stream text", "seq uint", "time time", "subject text", "error text", "payload bytes"},
+			func(*gms.Context) ([]gms.Row, error) { return deadRowsOf(e) }),
+	}
+}
+
+func streamRowsOf(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error) {
+	for _, s := range e.Streams() {
+		st, err := s.Log().State(ctx)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, gms.Row{
+			s.Def.Name, strings.Join(s.Def.Subjects, ", "), s.Def.Format, st.First, st.Last, st.Messages, st.Bytes,
+			at(st.FirstTime), at(st.LastTime), s.DeadCount(), e.Durability(),
+		})
+	}
+	return rows, nil
+}
+
+func viewRowsOf(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error) {
+	infos, err := e.ViewInfos(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range infos {
+		lag := uint64(0)
+		if v.Head > v.Applied {
+			lag = v.Head - v.Applied
+		}
+		rows = append(rows, gms.Row{
+			v.Def.Name, v.Def.Stream, string(v.Def.Mode), v.Def.Delivery, v.Version, v.State, v.Applied, v.Head, lag,
+			float64(v.Lag.Microseconds()) / 1000, at(v.Watermark), v.Batch, v.Rows, v.Bytes, v.Def.Query, orNull(v.Error),
+		})
+	}
+	return rows, nil
+}
+
+func layerRowsOf(e *views.Engine) (rows []gms.Row, err error) {
+	infos, err := e.Layers()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range infos {
+		var epoch any
+		if l.Layer == views.Speed {
+			epoch = l.Epoch
+		}
+		serving := int8(0)
+		if l.Serving {
+			serving = 1
+		}
+		rows = append(rows, gms.Row{l.View, l.Layer.String(), epoch, l.From, l.To, l.Rows, at(l.Min), at(l.Max), serving})
+	}
+	return rows, nil
+}
+
+func runRowsOf(e *views.Engine) (rows []gms.Row, err error) {
+	runs, err := e.BatchRuns()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range runs {
+		rows = append(rows, gms.Row{
+			r.ID, r.View, r.Kind, r.From, r.To, r.State, int64(r.Attempt), r.Events, r.Rows, at(r.Started), at(r.Finished), orNull(r.Error),
+		})
+	}
+	return rows, nil
+}
+
+func jobRowsOf(e *views.Engine) (rows []gms.Row) {
+	for _, j := range e.Jobs() {
+		rate := j.Rate()
+		var eta any
+		if j.State == views.StateRunning && rate > 0 && j.EventsIn >= j.EventsDone {
+			eta = math.Round(float64(j.EventsIn-j.EventsDone)/rate*10) / 10
+		}
+		rows = append(rows, gms.Row{j.ID, j.Kind, j.View, j.State, j.EventsDone, j.EventsIn, j.Percent(), math.Round(rate), eta, at(j.Started)})
+	}
+	return rows
+}
+
+func deadRowsOf(e *views.Engine) (rows []gms.Row, err error) {
+	for _, s := range e.Streams() {
+		letters, err := s.DeadLetters()
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range letters {
+			rows = append(rows, gms.Row{s.Def.Name, d.Seq, at(time.Unix(0, d.Time)), d.Subject, d.Error, d.Payload})
+		}
+	}
+	return rows, nil
+}
+
+func isBuilding(err error) bool { return errors.Is(err, views.ErrBuilding) }

@@ -1,0 +1,406 @@
+package views
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// catchUpMax bounds the events that a build takes in while its stream waits.
+const catchUpMax = 5000
+
+// viewPath is the file of a version of a view.
+func (e *Engine) viewPath(def *ViewDef, version uint64) string {
+	name := url.PathEscape(strings.ToLower(def.Database + "." + def.Name))
+	return filepath.Join(e.dir, "views", fmt.Sprintf("%s.%d.db", name, version))
+}
+
+// removeStrayFiles deletes the files of versions that no view uses: builds
+// that a crash cut short, and versions that were replaced.
+func (e *Engine) removeStrayFiles(entries map[string]*viewEntry) {
+	used := map[string]bool{}
+	for _, entry := range entries {
+		used[e.viewPath(entry.Def, entry.Version)] = entry.Built
+	}
+	paths, _ := filepath.Glob(filepath.Join(e.dir, "views", "*.db"))
+	for _, path := range paths {
+		if !used[path] {
+			if err := os.Remove(path); err != nil {
+				e.log.Warn("cannot remove a file that no view uses", "path", path, "error", err)
+			}
+		}
+	}
+}
+
+// recoverView opens the file of a view and attaches it to its stream. It
+// returns true where the view must be built again.
+func (e *Engine) recoverView(ctx context.Context, entry *viewEntry) (again bool) {
+	def := entry.Def
+	log := e.log.With("view", def.Name)
+	s, ok := e.streams[nameKey(def.Database, def.Stream)]
+	if !ok {
+		log.Error("the stream of a view is gone; the view is not served", "stream", def.Stream)
+		return false
+	}
+	plan, err := e.compiler.CompileView(def, s.Def)
+	if err != nil {
+		v := newView(e, s.Stream, def, &ViewPlan{}, entry.Version)
+		v.fail(fmt.Errorf("its definition no longer compiles: %w", err))
+		e.views[nameKey(def.Database, def.Name)] = v
+		return false
+	}
+	if !entry.Built {
+		return true
+	}
+	v := newView(e, s.Stream, def, plan, entry.Version)
+	meta, err := v.openExisting(ctx)
+	if err != nil {
+		log.Error("the view's file is not to be trusted; the view is built again from the log", "reason", err)
+		if v.store != nil {
+			_ = v.store.db.Close()
+		}
+		return true
+	}
+	v.cut.Store(meta.Cut)
+	if err := s.attach(v, nil, meta.Applied, nil, nil); err != nil {
+		v.fail(err)
+	}
+	st := *s.state.Load()
+	st.watermark = max(st.watermark, meta.Watermark)
+	s.state.Store(&st)
+	e.views[nameKey(def.Database, def.Name)] = v
+	v.startSchedule()
+	return false
+}
+
+// openExisting opens the view's file and checks that it is the view of this log.
+func (v *View) openExisting(ctx context.Context) (*storeMeta, error) {
+	path := v.eng.viewPath(v.Def, v.Version)
+	if _, err := os.Stat(path); err != nil {
+		return nil, errors.New("the file is missing")
+	}
+	var err error
+	if v.store, err = openStore(path, v.plan.Specs()); err != nil {
+		return nil, err
+	}
+	meta, err := v.store.view()
+	if err != nil {
+		return nil, err
+	}
+	if meta.Definition != v.Def.Query {
+		return nil, errors.New("the file is that of another definition")
+	}
+	if err := v.checkLog(ctx, meta); err != nil {
+		return nil, err
+	}
+	return meta, v.failInterruptedRuns()
+}
+
+// checkLog compares the view's checkpoint with the log. After a power cut a
+// log can come back shorter than a view that was synced, and give the lost
+// sequences to other events.
+func (v *View) checkLog(ctx context.Context, m *storeMeta) error {
+	id := v.stream.id
+	if id.Created.UnixNano() != m.LogCreated {
+		return fmt.Errorf("the log is another one: made at %s", id.Created)
+	}
+	if m.Applied > id.Last {
+		return fmt.Errorf("the log ends at sequence %d, but the view has applied %d", id.Last, m.Applied)
+	}
+	if m.Applied < id.First || m.Applied == 0 {
+		return nil // nothing left to compare with
+	}
+	for recs, err := range v.stream.log.Read(ctx, m.Applied-1, m.Applied) {
+		if err != nil {
+			return err
+		}
+		if r := recs[0]; m.AppliedTime != 0 && r.Time != m.AppliedTime {
+			return fmt.Errorf("the log holds another event at sequence %d than the one that the view has applied", r.Seq)
+		}
+	}
+	return nil
+}
+
+// failInterruptedRuns marks the batch runs that were running when weir stopped.
+// Their epochs are still there, so nothing is lost.
+func (v *View) failInterruptedRuns() error {
+	runs, err := v.store.runs()
+	if err != nil {
+		return err
+	}
+	for i := range runs {
+		if runs[i].State != StateRunning {
+			continue
+		}
+		runs[i].State, runs[i].Error, runs[i].Finished = StateFailed, "weir stopped while it ran", now()
+		if err := v.store.update(func(tx *bolt.Tx, _ *storeMeta) error { return putRun(tx, &runs[i]) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CreateView makes a view and returns when it has caught up with the log as it
+// was at the call. With replace a view of that name serves on until then.
+// When ctx is done first, CreateView returns its error and the build goes on.
+func (e *Engine) CreateView(ctx context.Context, def *ViewDef, replace bool) error {
+	e.mu.RLock()
+	old := e.views[nameKey(def.Database, def.Name)]
+	e.mu.RUnlock()
+	if !replace && old != nil {
+		return fmt.Errorf("materialized view %s %w", def.Name, ErrExists)
+	}
+	for _, suffix := range []string{"", "_batch", "_speed"} {
+		if err := e.checkFree(def.Database, def.Name+suffix, old); err != nil {
+			return err
+		}
+	}
+	b, err := e.startBuild(def, old)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-b.done:
+		return b.err
+	}
+}
+
+// startBuild compiles the view and builds it in a goroutine of its own.
+func (e *Engine) startBuild(def *ViewDef, replaces *View) (*build, error) {
+	key := nameKey(def.Database, def.Name)
+	s, ok := e.Stream(def.Database, def.Stream)
+	if !ok {
+		return nil, fmt.Errorf("stream %s %w", def.Stream, ErrUnknown)
+	}
+	plan, err := e.compiler.CompileView(def, s.Def)
+	if err != nil {
+		return nil, err
+	}
+	var version uint64
+	err = e.catalog.db.Update(func(tx *bolt.Tx) (err error) {
+		version, err = tx.Bucket(bucketViews).NextSequence()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	b := &build{def: def, done: make(chan struct{})}
+	e.mu.Lock()
+	if _, busy := e.building[key]; busy || e.ctx.Err() != nil {
+		e.mu.Unlock()
+		return nil, fmt.Errorf("view %s %w", def.Name, ErrBuilding)
+	}
+	b.job = e.startJob(JobBuild, def.Name, 0)
+	ctx := b.job.bind(e.ctx)
+	e.building[key] = b
+	e.wg.Add(1)
+	e.mu.Unlock()
+	go func() {
+		defer e.wg.Done()
+		v := newView(e, s, def, plan, version)
+		b.err = e.build(ctx, v, replaces, b)
+		b.job.end(b.err)
+		e.mu.Lock()
+		delete(e.building, key)
+		e.mu.Unlock()
+		close(b.done)
+	}()
+	return b, nil
+}
+
+// build computes a version of a view beside everything and lets it take its
+// place among its stream's views.
+func (e *Engine) build(ctx context.Context, v, replaces *View, b *build) (err error) {
+	def := v.Def
+	if replaces == nil {
+		// So that a crash does not forget the statement.
+		if err := e.catalog.put(bucketViews, nameKey(def.Database, def.Name), &viewEntry{Def: def, Version: v.Version}); err != nil {
+			return err
+		}
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		if v.store != nil {
+			_ = v.store.db.Close()
+		}
+		_ = os.Remove(e.viewPath(def, v.Version))
+		if replaces == nil && !errors.Is(err, context.Canceled) {
+			_ = e.catalog.put(bucketViews, nameKey(def.Database, def.Name), nil)
+		}
+	}()
+	st, err := v.stream.log.State(ctx)
+	if err != nil {
+		return err
+	}
+	b.job.setTotal(st.Last)
+	base, err := v.firstBuild(ctx, st, b.job)
+	if err != nil {
+		return err
+	}
+	pending, err := v.catchUp(ctx, base, b.job)
+	if err != nil {
+		return err
+	}
+	return e.install(v, replaces, base, pending)
+}
+
+// setTotal says how many events the job will take.
+func (j *job) setTotal(n uint64) {
+	j.jobs.mu.Lock()
+	defer j.jobs.mu.Unlock()
+	j.EventsIn = n
+}
+
+// firstBuild computes the view over the log as st says it is and writes its
+// file: a batch run of a lambda view, the first epoch of a kappa view.
+func (v *View) firstBuild(ctx context.Context, st LogState, j *job) (base uint64, err error) {
+	br := BatchRun{View: v.Def.Name, Kind: RunFull, State: StateRunning, Attempt: 1, From: 1, To: st.Last, Started: now(), FullBatch: true}
+	rows, err := v.compute(ctx, 0, st.Last, j.progress)
+	if err != nil {
+		return 0, err
+	}
+	if rows.gaps > 0 && st.Last > 0 {
+		v.log().Warn("the log no longer holds all events since its first; the view begins without them", "missing", rows.gaps)
+	}
+	meta := storeMeta{
+		Definition: v.Def.Query, Version: v.Version, LogCreated: st.Created.UnixNano(),
+		Applied: st.Last, AppliedTime: rows.time, Gaps: rows.gaps, Watermark: rows.watermark, BatchSpan: noSpan, LastBatch: now(),
+	}
+	v.store, err = createStore(v.eng.viewPath(v.Def, v.Version), v.plan.Specs(), meta)
+	if err != nil || st.Last == 0 {
+		if err == nil {
+			err = v.store.update(func(_ *bolt.Tx, m *storeMeta) error { m.openEpoch(); return nil })
+		}
+		return 0, err
+	}
+	br.Events = st.Last - rows.gaps
+	br.Finished = now()
+	err = v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
+		m.openEpoch()
+		if v.Def.Mode == Kappa {
+			return v.replaceEpochs(tx, m, &br, rows)
+		}
+		id, err := v.eng.nextRunID()
+		if err != nil {
+			return err
+		}
+		if err := v.replaceBatch(tx, m, &br, rows); err != nil {
+			return err
+		}
+		br.ID, br.State, br.Rows = id, StateDone, m.BatchRows
+		return putRun(tx, &br)
+	})
+	if v.Def.Mode == Lambda {
+		v.cut.Store(st.Last)
+	}
+	return st.Last, err
+}
+
+// catchUp takes in what the stream has applied since base, until little is left.
+func (v *View) catchUp(ctx context.Context, base uint64, j *job) (pending []*run, err error) {
+	at := base
+	if err := v.stream.WaitApplied(ctx, base); err != nil {
+		return nil, err
+	}
+	for {
+		head := v.stream.Applied()
+		if head <= at+catchUpMax {
+			return pending, nil
+		}
+		r, err := v.compute(ctx, at, head, j.progress)
+		if err != nil {
+			return nil, err
+		}
+		pending = appendRun(pending, r, 0)
+		at = head
+	}
+}
+
+// install attaches the finished version, in the place of the one it replaces,
+// and makes it the one that the catalog names.
+func (e *Engine) install(v, replaces *View, base uint64, pending []*run) error {
+	err := v.stream.attach(v, replaces, base, pending, func(from, to uint64) (*run, error) {
+		return v.compute(e.ctx, from, to, func(uint64) {})
+	})
+	if err != nil {
+		return err
+	}
+	key := nameKey(v.Def.Database, v.Def.Name)
+	err = e.catalog.put(bucketViews, key, &viewEntry{Def: v.Def, Version: v.Version, Built: true})
+	if err != nil {
+		v.stream.detach(v)
+		return err
+	}
+	e.mu.Lock()
+	e.views[key] = v
+	v.startSchedule()
+	e.mu.Unlock()
+	if replaces != nil {
+		e.discard(replaces)
+	}
+	return nil
+}
+
+// discard ends a view that nobody can find any more and deletes its file once
+// its last reader is done.
+func (e *Engine) discard(v *View) {
+	e.wg.Add(1)
+	go func() {
+		defer e.wg.Done()
+		v.halt()
+		v.stream.detach(v)
+		v.fail(errDetached)
+		v.commitMu.Lock() // a commit that had begun is over
+		defer v.commitMu.Unlock()
+		if v.store == nil {
+			return
+		}
+		if err := v.store.db.Close(); err != nil {
+			v.log().Warn("close view", "error", err)
+		}
+		if err := os.Remove(e.viewPath(v.Def, v.Version)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			v.log().Warn("remove view", "error", err)
+		}
+	}()
+}
+
+// DropView removes a view and its rows; a build of it is cancelled.
+func (e *Engine) DropView(ctx context.Context, database, name string) error {
+	key := nameKey(database, name)
+	e.mu.Lock()
+	v, b := e.views[key], e.building[key]
+	delete(e.views, key)
+	e.mu.Unlock()
+	if v == nil && b == nil {
+		return fmt.Errorf("materialized view %s %w", name, ErrUnknown)
+	}
+	if b != nil {
+		b.job.cancel(ErrCancelled)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-b.done:
+		}
+		e.mu.Lock()
+		if v == nil {
+			v = e.views[key] // it was done before it was cancelled
+		}
+		delete(e.views, key)
+		e.mu.Unlock()
+	}
+	err := e.catalog.put(bucketViews, key, nil)
+	if v != nil {
+		e.discard(v)
+	}
+	return err
+}

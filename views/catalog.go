@@ -1,0 +1,77 @@
+package views
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// The catalog is the file that says which streams and views there are. It
+// holds their definitions; everything else can be computed again from the log.
+type catalog struct{ db *bolt.DB }
+
+var (
+	bucketStreams = []byte("streams")
+	bucketViews   = []byte("views")
+)
+
+// A viewEntry is a view in the catalog: its definition and which file is its.
+type viewEntry struct {
+	Def     *ViewDef
+	Version uint64
+	Built   bool // false while the first build of this version runs
+}
+
+func openCatalog(dir string) (*catalog, error) {
+	path := filepath.Join(dir, "catalog.db")
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		for _, name := range [][]byte{bucketStreams, bucketViews, bucketMeta} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return &catalog{db: db}, nil
+}
+
+// put writes an entry; a nil value deletes it.
+func (c *catalog) put(bucket []byte, key string, value any) error {
+	return c.db.Update(func(tx *bolt.Tx) error {
+		if value == nil {
+			return tx.Bucket(bucket).Delete([]byte(key))
+		}
+		raw, err := json.Marshal(value)
+		if err != nil {
+			return err
+		}
+		return tx.Bucket(bucket).Put([]byte(key), raw)
+	})
+}
+
+// each calls f with every entry of a bucket, in order of their keys.
+func (c *catalog) each(bucket []byte, f func(key string, raw []byte) error) error {
+	return c.db.View(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucket).ForEach(func(k, raw []byte) error { return f(string(k), raw) })
+	})
+}
+
+// nextRunID returns an id for a batch run, one that no run of any view had.
+func (e *Engine) nextRunID() (id uint64, err error) {
+	err = e.catalog.db.Update(func(tx *bolt.Tx) error {
+		id, err = tx.Bucket(bucketMeta).NextSequence()
+		return err
+	})
+	return id, err
+}

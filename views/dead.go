@@ -1,0 +1,192 @@
+package views
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// deadMax bounds the dead letters that are kept; beyond it the oldest go. All
+// are counted.
+const deadMax = 100_000
+
+// A deadStore keeps the events of a stream that did not decode. A dead letter
+// has its sequence as key, so that reading the log again finds the same ones
+// and counts none twice.
+type deadStore struct {
+	db *bolt.DB
+
+	mu      sync.Mutex
+	pending []DeadLetter // not in the file yet
+	seen    uint64       // follow has looked at the events up to here
+	saved   uint64       // deadMeta.Seen in the file
+	count   uint64       // of all, those pending included
+}
+
+// deadMeta is what the file says of itself.
+type deadMeta struct {
+	Seen  uint64 // every event up to here has been looked at
+	Count uint64
+}
+
+var bucketDead = []byte("dead")
+
+func openDead(path string) (*deadStore, error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: 1e9, FreelistType: bolt.FreelistMapType})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	d := &deadStore{db: db}
+	err = db.Update(func(tx *bolt.Tx) error {
+		if _, err := tx.CreateBucketIfNotExists(bucketDead); err != nil {
+			return err
+		}
+		meta, err := tx.CreateBucketIfNotExists(bucketMeta)
+		if err != nil {
+			return err
+		}
+		var m deadMeta
+		if raw := meta.Get(keyMeta); raw != nil {
+			if err := json.Unmarshal(raw, &m); err != nil {
+				return err
+			}
+		}
+		d.seen, d.saved, d.count = m.Seen, m.Seen, m.Count
+		return nil
+	})
+	if err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return d, nil
+}
+
+// add takes the dead letters among the events up to the sequence seen, leaving
+// out those it has.
+func (d *deadStore) add(letters []DeadLetter, seen uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, l := range letters {
+		if l.Seq > d.seen {
+			d.pending = append(d.pending, l)
+			d.count++
+		}
+	}
+	d.seen = max(d.seen, seen)
+	if n := len(d.pending) - deadMax; n > 0 {
+		d.pending = slices.Delete(d.pending, 0, n)
+	}
+}
+
+// seenLag bounds the events that are looked at again after a crash only to
+// find that none of them is a dead letter.
+const seenLag = 100_000
+
+// commit writes the pending dead letters.
+func (d *deadStore) commit() error {
+	d.mu.Lock()
+	pending, m := d.pending, deadMeta{Seen: d.seen, Count: d.count}
+	skip := len(pending) == 0 && m.Seen < d.saved+seenLag
+	d.mu.Unlock()
+	if skip {
+		return nil
+	}
+	return d.save(pending, m)
+}
+
+func (d *deadStore) save(pending []DeadLetter, m deadMeta) error {
+	err := d.db.Update(func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketDead)
+		for i := range pending {
+			raw, err := json.Marshal(&pending[i])
+			if err != nil {
+				return err
+			}
+			if err := b.Put(binary.BigEndian.AppendUint64(nil, pending[i].Seq), raw); err != nil {
+				return err
+			}
+		}
+		if err := trimDead(b, len(pending)); err != nil {
+			return err
+		}
+		raw, err := json.Marshal(m)
+		if err != nil {
+			return err
+		}
+		return tx.Bucket(bucketMeta).Put(keyMeta, raw)
+	})
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := 0
+	for n < len(d.pending) && d.pending[n].Seq <= m.Seen {
+		n++
+	}
+	d.pending, d.saved = d.pending[n:], m.Seen
+	return nil
+}
+
+// trimDead drops the oldest dead letters beyond deadMax. Sequence numbers count
+// what was ever put, which bounds what is there.
+func trimDead(b *bolt.Bucket, added int) error {
+	kept := b.Sequence() + uint64(added)
+	c := b.Cursor()
+	for k, _ := c.First(); k != nil && kept > deadMax; k, _ = c.First() {
+		if err := c.Delete(); err != nil {
+			return err
+		}
+		kept--
+	}
+	return b.SetSequence(kept)
+}
+
+// list returns the dead letters that are kept, in order.
+func (d *deadStore) list() (letters []DeadLetter, err error) {
+	d.mu.Lock()
+	pending := slices.Clone(d.pending)
+	d.mu.Unlock()
+	err = d.db.View(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketDead).ForEach(func(_, raw []byte) error {
+			var l DeadLetter
+			if err := json.Unmarshal(raw, &l); err != nil {
+				return err
+			}
+			letters = append(letters, l)
+			return nil
+		})
+	})
+	for _, l := range pending {
+		if n := len(letters); n == 0 || letters[n-1].Seq < l.Seq {
+			letters = append(letters, l)
+		}
+	}
+	return letters, err
+}
+
+func (d *deadStore) total() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.count
+}
+
+// close writes what is pending and closes the file.
+func (d *deadStore) close() error {
+	d.mu.Lock()
+	pending, m := d.pending, deadMeta{Seen: d.seen, Count: d.count}
+	dirty := m.Seen > d.saved
+	d.mu.Unlock()
+	var err error
+	if dirty {
+		err = d.save(pending, m)
+	}
+	if e := d.db.Close(); err == nil {
+		err = e
+	}
+	return err
+}

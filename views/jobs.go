@@ -1,0 +1,122 @@
+package views
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The kinds of jobs.
+const (
+	JobBuild  = "build"
+	JobReplay = "replay"
+	JobBatch  = "batch"
+)
+
+// A Job is a row of weir.jobs: work that takes its time.
+type Job struct {
+	ID                   uint64
+	Kind, View, State    string
+	EventsDone, EventsIn uint64
+	Started              time.Time
+	Finished             time.Time // zero while it runs
+}
+
+// Percent is how much of the job is done, from 0 to 100.
+func (j *Job) Percent() float64 {
+	if j.EventsIn == 0 {
+		return 100
+	}
+	return 100 * float64(j.EventsDone) / float64(j.EventsIn)
+}
+
+// Rate is its events per second so far.
+func (j *Job) Rate() float64 {
+	end := j.Finished
+	if end.IsZero() {
+		end = time.Now()
+	}
+	s := end.Sub(j.Started).Seconds()
+	if s <= 0 {
+		return 0
+	}
+	return float64(j.EventsDone) / s
+}
+
+// jobsMax bounds the finished jobs that are remembered.
+const jobsMax = 100
+
+// jobs are the running jobs and the last finished ones. They live as long as
+// the process: what must outlast it is in BatchRun.
+type jobs struct {
+	mu   sync.Mutex
+	next uint64
+	list []*job
+}
+
+type job struct {
+	jobs   *jobs
+	Job    // guarded by jobs.mu, but for what is atomic below
+	done   atomic.Uint64
+	cancel context.CancelCauseFunc
+}
+
+// ErrCancelled is the cause of a job's end when somebody cancelled it.
+var ErrCancelled = errors.New("cancelled")
+
+func (e *Engine) startJob(kind, view string, events uint64) *job {
+	e.jobs.mu.Lock()
+	defer e.jobs.mu.Unlock()
+	e.jobs.next++
+	j := &job{jobs: &e.jobs, Job: Job{ID: e.jobs.next, Kind: kind, View: view, State: StateRunning, EventsIn: events, Started: time.Now().UTC()}}
+	e.jobs.list = append(e.jobs.list, j)
+	for i := 0; len(e.jobs.list) > jobsMax && i < len(e.jobs.list); {
+		if e.jobs.list[i].State == StateRunning {
+			i++
+			continue
+		}
+		e.jobs.list = slices.Delete(e.jobs.list, i, i+1)
+	}
+	return j
+}
+
+// bind returns a context that ends when the job is cancelled.
+func (j *job) bind(ctx context.Context) context.Context {
+	ctx, j.cancel = context.WithCancelCause(ctx)
+	return ctx
+}
+
+func (j *job) progress(done uint64) { j.done.Store(done) }
+
+func (j *job) end(err error) {
+	if j.cancel != nil {
+		j.cancel(nil)
+	}
+	j.jobs.mu.Lock()
+	defer j.jobs.mu.Unlock()
+	j.Finished = time.Now().UTC()
+	switch {
+	case err == nil:
+		j.State = StateDone
+		j.done.Store(j.EventsIn)
+	case errors.Is(err, context.Canceled):
+		j.State = StateCancelled
+	default:
+		j.State = StateFailed
+	}
+}
+
+// Jobs returns the running jobs and the last finished ones, oldest first.
+func (e *Engine) Jobs() []Job {
+	e.jobs.mu.Lock()
+	defer e.jobs.mu.Unlock()
+	list := make([]Job, len(e.jobs.list))
+	for i, j := range e.jobs.list {
+		list[i] = j.Job
+		list[i].EventsDone = j.done.Load()
+	}
+	return list
+}

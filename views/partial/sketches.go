@@ -1,0 +1,242 @@
+package partial
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"github.com/DataDog/sketches-go/ddsketch"
+	"github.com/DataDog/sketches-go/ddsketch/mapping"
+	"github.com/DataDog/sketches-go/ddsketch/store"
+	"github.com/axiomhq/hyperloglog"
+	"github.com/cespare/xxhash/v2"
+
+	"weir/views/column"
+)
+
+// DistinctError is the standard error of APPROX_COUNT_DISTINCT beyond
+// hashesMax values: 1.04/√2^14. Up to hashesMax values it is exact, but for
+// collisions of 64-bit hashes.
+const DistinctError = 0.0081
+
+// hashesMax bounds the hashes kept before a set becomes a HyperLogLog of 16 KiB.
+const hashesMax = 512
+
+// hlls is APPROX_COUNT_DISTINCT: the hashes themselves while they are few, then
+// a dense HyperLogLog of 2^14 registers. Which of the two follows from the set
+// of hashes alone, so the answer does not depend on how the events were
+// divided. Stored: number of hashes + 1 as a uvarint and the hashes in order,
+// or 0 and the sketch with its length.
+type hlls struct {
+	kind   column.Kind
+	few    []map[uint64]struct{}
+	sketch []*hyperloglog.Sketch
+}
+
+func (s *hlls) Grow(n int)  { s.few, s.sketch = grow(s.few, n), grow(s.sketch, n) }
+func (s *hlls) Clear(n int) { clear(s.few[:n]); clear(s.sketch[:n]) }
+
+func (s *hlls) Add(groups, rows []uint32, arg *column.Vector) {
+	var buf [9]byte
+	var text []byte
+	for k, g := range groups {
+		r := int(rows[k])
+		if arg.IsNull(r) {
+			continue
+		}
+		var h uint64
+		switch {
+		case s.kind.IsText():
+			h = xxhash.Sum64String(arg.S[r])
+		case s.kind == column.BigDec:
+			text = appendDecimalKey(text[:0], arg.D[r])
+			h = xxhash.Sum64(text)
+		case s.kind == column.Float:
+			h = xxhash.Sum64(appendFloatKey(buf[:0], arg.F[r]))
+		default:
+			binary.BigEndian.PutUint64(buf[:8], uint64(arg.I[r]))
+			h = xxhash.Sum64(buf[:8])
+		}
+		s.insert(int(g), h)
+	}
+}
+
+func (s *hlls) insert(i int, h uint64) {
+	if s.sketch[i] != nil {
+		s.sketch[i].InsertHash(h)
+		return
+	}
+	if s.few[i] == nil {
+		s.few[i] = map[uint64]struct{}{}
+	}
+	s.few[i][h] = struct{}{}
+	if len(s.few[i]) > hashesMax {
+		s.toSketch(i)
+	}
+}
+
+func (s *hlls) toSketch(i int) {
+	sk := hyperloglog.NewNoSparse()
+	for h := range s.few[i] {
+		sk.InsertHash(h)
+	}
+	s.few[i], s.sketch[i] = nil, sk
+}
+
+func (s *hlls) mergeSketch(i int, sk *hyperloglog.Sketch) {
+	if s.sketch[i] == nil {
+		s.toSketch(i)
+	}
+	_ = s.sketch[i].Merge(sk) // fails only where precisions differ, and there is one
+}
+
+func (s *hlls) Merge(i int, from States, j int) {
+	f := from.(*hlls)
+	if f.sketch[j] != nil {
+		s.mergeSketch(i, f.sketch[j])
+		return
+	}
+	for h := range f.few[j] {
+		s.insert(i, h)
+	}
+}
+
+func (s *hlls) Append(dst []byte, i int) []byte {
+	if sk := s.sketch[i]; sk != nil {
+		b, _ := sk.MarshalBinary() // never fails
+		return append(binary.AppendUvarint(append(dst, 0), uint64(len(b))), b...)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(s.few[i]))+1)
+	hashes := make([]uint64, 0, len(s.few[i]))
+	for h := range s.few[i] {
+		hashes = append(hashes, h)
+	}
+	slices.Sort(hashes)
+	for _, h := range hashes {
+		dst = binary.BigEndian.AppendUint64(dst, h)
+	}
+	return dst
+}
+
+func (s *hlls) Decode(i int, src []byte) ([]byte, error) {
+	n, src, err := uvarint(src)
+	if err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		b, rest, err := readBytes(src)
+		if err != nil {
+			return nil, err
+		}
+		var sk hyperloglog.Sketch
+		if err := sk.UnmarshalBinary(b); err != nil {
+			return nil, errCorrupt
+		}
+		s.mergeSketch(i, &sk)
+		return rest, nil
+	}
+	if n--; n > hashesMax || uint64(len(src)) < 8*n {
+		return nil, errCorrupt
+	}
+	for range n {
+		s.insert(i, binary.BigEndian.Uint64(src))
+		src = src[8:]
+	}
+	return src, nil
+}
+
+func (s *hlls) Value(i int) column.Value {
+	v := column.Value{Kind: column.Int, I: int64(len(s.few[i]))}
+	if sk := s.sketch[i]; sk != nil {
+		v.I = int64(sk.Estimate())
+	}
+	return v
+}
+
+// PercentileError is the relative error of APPROX_PERCENTILE.
+const PercentileError = 0.01
+
+// percentileMapping divides the numbers into bins for DDSketch (C. Masson, J.
+// E. Rim, H. K. Lee, 2019).
+var percentileMapping = func() mapping.IndexMapping {
+	m, err := mapping.NewLogarithmicMapping(PercentileError)
+	if err != nil {
+		panic(err) // only for an error outside (0, 1)
+	}
+	return m
+}()
+
+func newDDSketch() *ddsketch.DDSketch {
+	return ddsketch.NewDDSketchFromStoreProvider(percentileMapping, store.BufferedPaginatedStoreConstructor)
+}
+
+// percentiles is APPROX_PERCENTILE. Bins are never collapsed, so combining is
+// exact on the bins. Stored: the sketch without its mapping, with its length;
+// length 0 is no events.
+type percentiles struct {
+	spec   Spec
+	sketch []*ddsketch.DDSketch
+}
+
+func (s *percentiles) Grow(n int)  { s.sketch = grow(s.sketch, n) }
+func (s *percentiles) Clear(n int) { clear(s.sketch[:n]) }
+
+func (s *percentiles) at(i int) *ddsketch.DDSketch {
+	if s.sketch[i] == nil {
+		s.sketch[i] = newDDSketch()
+	}
+	return s.sketch[i]
+}
+
+func (s *percentiles) Add(groups, rows []uint32, arg *column.Vector) {
+	for k, g := range groups {
+		if r := int(rows[k]); !arg.IsNull(r) {
+			_ = s.at(int(g)).Add(arg.F[r]) // fails only beyond the range of the mapping, 1e±308
+		}
+	}
+}
+
+func (s *percentiles) Merge(i int, from States, j int) {
+	if sk := from.(*percentiles).sketch[j]; sk != nil {
+		_ = s.at(i).MergeWith(sk) // fails only where mappings differ, and there is one
+	}
+}
+
+func (s *percentiles) Append(dst []byte, i int) []byte {
+	var b []byte
+	if s.sketch[i] != nil {
+		s.sketch[i].Encode(&b, true)
+	}
+	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
+}
+
+func (s *percentiles) Decode(i int, src []byte) ([]byte, error) {
+	b, rest, err := readBytes(src)
+	if err != nil || len(b) == 0 {
+		return rest, err
+	}
+	if err := s.at(i).DecodeAndMergeWith(b); err != nil {
+		return nil, errCorrupt
+	}
+	return rest, nil
+}
+
+// Value is the nearest-rank percentile: the ceil(p·n)-th smallest value.
+func (s *percentiles) Value(i int) column.Value {
+	sk := s.sketch[i]
+	if sk == nil || sk.IsEmpty() {
+		return column.Null
+	}
+	n := sk.GetCount()
+	rank := max(math.Ceil(s.spec.Param*n)-1, 0)
+	q := 0.0
+	if n > 1 {
+		// Half a rank up keeps rounding from falling into the bin below.
+		q = min((rank+0.5)/(n-1), 1)
+	}
+	f, err := sk.GetValueAtQuantile(q)
+	if err != nil {
+		return column.Null
+	}
+	return column.Value{Kind: column.Float, F: f}
+}

@@ -1,0 +1,223 @@
+package partial
+
+import (
+	"bytes"
+	"hash/maphash"
+	"slices"
+	"sync"
+
+	"weir/views/column"
+)
+
+// A Table holds partial states by group key. It has one owner while it is
+// filled; once filled it may be read by many.
+type Table struct {
+	specs  []Spec
+	states []States
+
+	keys []byte   // all keys, one behind the other
+	ends []uint32 // ends[i] is where key i ends; a table is kept far below 4 GiB of keys
+	hash []uint64
+	slot []uint32 // open addressing: group number + 1, or 0
+	seed maphash.Seed
+
+	sortOnce sync.Once
+	sorted   []uint32
+
+	groups    []uint32 // scratch of Add
+	key, prev []byte
+}
+
+// NewTable returns an empty table for the aggregates of a view.
+func NewTable(specs []Spec) *Table {
+	t := &Table{specs: specs, seed: maphash.MakeSeed(), slot: make([]uint32, 64)}
+	t.states = make([]States, len(specs))
+	for i, s := range specs {
+		t.states[i] = NewStates(s)
+	}
+	return t
+}
+
+// New returns an empty table for the same aggregates.
+func (t *Table) New() *Table { return NewTable(t.specs) }
+
+// Len returns the number of groups.
+func (t *Table) Len() int { return len(t.ends) }
+
+// Bytes estimates the memory that keys take.
+func (t *Table) Bytes() int { return len(t.keys) + 16*len(t.ends) }
+
+// Key returns the key of group i.
+func (t *Table) Key(i int) []byte {
+	start := uint32(0)
+	if i > 0 {
+		start = t.ends[i-1]
+	}
+	return t.keys[start:t.ends[i]]
+}
+
+// States returns the states of aggregate k.
+func (t *Table) States(k int) States { return t.states[k] }
+
+// Group returns the number of the group with the key, making it if need be.
+func (t *Table) Group(key []byte) int { return int(t.group(key, maphash.Bytes(t.seed, key))) }
+
+func (t *Table) group(key []byte, h uint64) uint32 {
+	mask := uint64(len(t.slot) - 1)
+	for at := h & mask; ; at = (at + 1) & mask {
+		g := t.slot[at]
+		if g == 0 {
+			return t.insert(key, h, at)
+		}
+		if t.hash[g-1] == h && bytes.Equal(t.Key(int(g-1)), key) {
+			return g - 1
+		}
+	}
+}
+
+func (t *Table) insert(key []byte, h, at uint64) uint32 {
+	n := len(t.ends)
+	t.keys = append(t.keys, key...)
+	t.ends = append(t.ends, uint32(len(t.keys)))
+	t.hash = append(t.hash, h)
+	t.slot[at] = uint32(n + 1)
+	for _, s := range t.states {
+		s.Grow(n + 1)
+	}
+	if 4*len(t.ends) > 3*len(t.slot) {
+		t.rehash()
+	}
+	return uint32(n)
+}
+
+func (t *Table) rehash() {
+	t.slot = make([]uint32, 2*len(t.slot))
+	mask := uint64(len(t.slot) - 1)
+	for g, h := range t.hash {
+		at := h & mask
+		for t.slot[at] != 0 {
+			at = (at + 1) & mask
+		}
+		t.slot[at] = uint32(g + 1)
+	}
+}
+
+// Lookup returns the number of the group with the key, or -1.
+func (t *Table) Lookup(key []byte) int {
+	h := maphash.Bytes(t.seed, key)
+	mask := uint64(len(t.slot) - 1)
+	for at := h & mask; ; at = (at + 1) & mask {
+		g := t.slot[at]
+		if g == 0 {
+			return -1
+		}
+		if t.hash[g-1] == h && bytes.Equal(t.Key(int(g-1)), key) {
+			return int(g - 1)
+		}
+	}
+}
+
+// Add takes the rows of a batch into their groups. keys are the columns of the
+// group key, args the argument of each aggregate (nil for COUNT(*)).
+func (t *Table) Add(rows []uint32, keys, args []*column.Vector) {
+	t.groups = t.groups[:0]
+	limit := max(textMax/max(1, len(keys)), 128)
+	var last uint32
+	for n, r := range rows {
+		t.key = appendRowKey(t.key[:0], keys, int(r), limit)
+		// Neighbouring events often share their group: compare before hashing.
+		if n == 0 || !bytes.Equal(t.key, t.prev) {
+			last = uint32(t.Group(t.key))
+			t.key, t.prev = t.prev, t.key
+		}
+		t.groups = append(t.groups, last)
+	}
+	for k, s := range t.states {
+		s.Add(t.groups, rows, args[k])
+	}
+}
+
+// appendRowKey appends the group key of a row.
+func appendRowKey(key []byte, keys []*column.Vector, row, limit int) []byte {
+	if len(keys) == 0 {
+		return append(key, emptyKey)
+	}
+	for _, v := range keys {
+		key = appendVectorKey(key, v, row, limit)
+	}
+	return key
+}
+
+// EmptyKey is the key of the only group of a view without group key.
+func EmptyKey() []byte { return []byte{emptyKey} }
+
+// Merge combines every group of from, which has the same aggregates, into t.
+func (t *Table) Merge(from *Table) {
+	for j := range from.Len() {
+		t.MergeGroup(from, j)
+	}
+}
+
+// MergeGroup combines group j of from into t.
+func (t *Table) MergeGroup(from *Table, j int) {
+	t.MergeInto(t.Group(from.Key(j)), from, j)
+}
+
+// MergeInto combines group j of from into group i of t, whatever their keys.
+func (t *Table) MergeInto(i int, from *Table, j int) {
+	for k, s := range t.states {
+		s.Merge(i, from.states[k], j)
+	}
+}
+
+// ClearStates makes the states of the first n groups those of no events.
+func (t *Table) ClearStates(n int) {
+	for _, s := range t.states {
+		s.Clear(n)
+	}
+}
+
+// Decode combines the stored states of a group into group i.
+func (t *Table) Decode(i int, stored []byte) error {
+	var err error
+	for _, s := range t.states {
+		if stored, err = s.Decode(i, stored); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Append appends the stored states of group i.
+func (t *Table) Append(dst []byte, i int) []byte {
+	for _, s := range t.states {
+		dst = s.Append(dst, i)
+	}
+	return dst
+}
+
+// Sorted returns the numbers of the groups in the order of their keys. The
+// table must not change any more.
+func (t *Table) Sorted() []uint32 {
+	t.sortOnce.Do(func() {
+		t.sorted = make([]uint32, t.Len())
+		for i := range t.sorted {
+			t.sorted[i] = uint32(i)
+		}
+		slices.SortFunc(t.sorted, func(a, b uint32) int {
+			return bytes.Compare(t.Key(int(a)), t.Key(int(b)))
+		})
+	})
+	return t.sorted
+}
+
+// Reset empties the table, keeping its memory.
+func (t *Table) Reset() {
+	n := t.Len()
+	for _, s := range t.states {
+		s.Clear(n)
+	}
+	t.keys, t.ends, t.hash = t.keys[:0], t.ends[:0], t.hash[:0]
+	clear(t.slot)
+	t.sortOnce, t.sorted = sync.Once{}, nil
+}

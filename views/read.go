@@ -1,0 +1,577 @@
+package views
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"sync"
+
+	bolt "go.etcd.io/bbolt"
+
+	"weir/views/column"
+	"weir/views/partial"
+)
+
+// A ReadSet is what one statement reads: a snapshot of each view, those of one
+// stream all at the same sequence.
+type ReadSet struct {
+	mu    sync.Mutex // the engine may finish a statement on another goroutine than it began
+	noted []*View
+	snaps map[*View]*Snapshot
+}
+
+// Note says that the statement will read v, so that its snapshot is taken
+// together with those of the stream's other views.
+func (r *ReadSet) Note(v *View) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.note(v)
+}
+
+func (r *ReadSet) note(v *View) {
+	if !slices.Contains(r.noted, v) {
+		r.noted = append(r.noted, v)
+	}
+}
+
+// Snapshot returns the statement's snapshot of v.
+func (r *ReadSet) Snapshot(v *View) (*Snapshot, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.snaps[v]; s != nil {
+		return s, nil
+	}
+	r.note(v)
+	var together []*View
+	for _, w := range r.noted {
+		if w.stream == v.stream && r.snaps[w] == nil {
+			if err := w.failure(); err == nil {
+				together = append(together, w)
+			} else if w == v {
+				return nil, fmt.Errorf("materialized view %s %w: %w", v.Def.Name, ErrFailed, err)
+			}
+		}
+	}
+	if r.snaps == nil {
+		r.snaps = map[*View]*Snapshot{}
+	}
+	snaps, err := takeSnapshots(v.stream, together)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range snaps {
+		r.snaps[s.View] = s
+	}
+	return r.snaps[v], nil
+}
+
+// Close ends the snapshots.
+func (r *ReadSet) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.snaps {
+		s.close()
+	}
+	r.snaps, r.noted = nil, nil
+}
+
+// A Snapshot is a view at one sequence: its rows are those of a computation
+// over the events up to there. It holds a transaction of the view's file open
+// until it is closed.
+type Snapshot struct {
+	View *View
+	Seq  uint64
+	tx   *bolt.Tx
+	meta *storeMeta
+	runs []*run // beyond meta.Applied
+}
+
+// takeSnapshots returns snapshots of views of one stream, all at one sequence.
+//
+// A snapshot is a transaction of the file and the runs beyond what it holds.
+// The runs are looked up first: should a commit then put more into the file
+// than they reach to, or should they begin beyond it, everything is taken anew.
+func takeSnapshots(s *Stream, views []*View) ([]*Snapshot, error) {
+	for {
+		st := s.state.Load()
+		snaps, ok, err := snapshotsAt(st, views)
+		if ok && err == nil {
+			return snaps, nil
+		}
+		for _, snap := range snaps {
+			snap.close()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+func snapshotsAt(st *readState, views []*View) (snaps []*Snapshot, ok bool, err error) {
+	for _, v := range views {
+		vr, attached := st.views[v]
+		if !attached {
+			return snaps, false, fmt.Errorf("materialized view %s was replaced or dropped; run the statement again", v.Def.Name)
+		}
+		tx, err := v.store.db.Begin(false)
+		if err != nil {
+			return snaps, false, fmt.Errorf("read view %s: %w", v.Def.Name, err)
+		}
+		snap := &Snapshot{View: v, Seq: st.seq, tx: tx}
+		snaps = append(snaps, snap)
+		if snap.meta, err = v.store.meta(tx); err != nil {
+			return snaps, false, fmt.Errorf("read view %s: %w", v.Def.Name, err)
+		}
+		if snap.meta.Applied < vr.base || snap.meta.Applied > vr.end() {
+			return snaps, false, nil
+		}
+		runs := vr.runs
+		for len(runs) > 0 && runs[0].to <= snap.meta.Applied {
+			runs = runs[1:]
+		}
+		if len(runs) > 0 && runs[0].from < snap.meta.Applied {
+			return snaps, false, nil // a run that a commit cut through: cannot be
+		}
+		snap.runs = runs
+	}
+	return snaps, true, nil
+}
+
+func (s *Snapshot) close() {
+	if s.tx != nil {
+		_ = s.tx.Rollback() // a read transaction: cannot fail
+		s.tx = nil
+	}
+}
+
+// A Range is a range of stored keys: from Lo, to before Hi. A nil Hi is no bound.
+type Range struct{ Lo, Hi []byte }
+
+// All is the range of all keys.
+var All = []Range{{}}
+
+// sources returns what the layer's rows are made of.
+func (s *Snapshot) sources(l Layer) (list []source) {
+	add := func(name []byte) {
+		if b := s.tx.Bucket(name); b != nil {
+			list = append(list, &bucketSource{c: b.Cursor()})
+		}
+	}
+	if l != Speed && s.meta.Batch != 0 {
+		add(batchBucket(s.meta.Batch))
+	}
+	if l != Batch {
+		for _, e := range s.meta.Epochs {
+			if e.Rows > 0 {
+				add(speedBucket(e.ID))
+			}
+		}
+		for _, r := range s.runs {
+			if r.table.Len() > 0 {
+				list = append(list, &tableSource{t: r.table, order: r.table.Sorted()})
+			}
+		}
+	}
+	return list
+}
+
+// Count returns the number of rows of a layer.
+func (s *Snapshot) Count(l Layer) (n uint64) {
+	src := s.sources(l)
+	if len(src) <= 1 && len(s.runs) == 0 && l == Batch {
+		return max(s.meta.BatchRows, s.keyless())
+	}
+	c := &Cursor{src: src, ranges: All}
+	for c.advance() {
+		n++
+	}
+	return max(n, s.keyless())
+}
+
+// Estimate returns about how many rows a layer has, never fewer, without
+// looking at them.
+func (s *Snapshot) Estimate(l Layer) (n uint64) {
+	if l != Speed {
+		n += s.meta.BatchRows
+	}
+	if l != Batch {
+		for _, e := range s.meta.Epochs {
+			n += e.Rows
+		}
+		for _, r := range s.runs {
+			n += uint64(r.table.Len())
+		}
+	}
+	return max(n, s.keyless())
+}
+
+// keyless is the number of rows that there are in any case: a view without
+// group key has one.
+func (s *Snapshot) keyless() uint64 {
+	if len(s.View.plan.Keys) == 0 {
+		return 1
+	}
+	return 0
+}
+
+// A source yields rows in order of their keys.
+type source interface {
+	// seek goes to the first row with a key ≥ key, or, in reverse, the last
+	// with a key < key; nil is the end.
+	seek(key []byte, reverse bool)
+	step(reverse bool)
+	key() []byte // of the row it is at; nil when there is none
+	// into combines the row's states into group i of t.
+	into(t *partial.Table, i int) error
+}
+
+// bucketSource is a bucket of a view's file.
+type bucketSource struct {
+	c    *bolt.Cursor
+	k, v []byte
+}
+
+func (b *bucketSource) seek(key []byte, reverse bool) {
+	switch {
+	case !reverse && key == nil:
+		b.k, b.v = b.c.First()
+	case !reverse:
+		b.k, b.v = b.c.Seek(key)
+	case key == nil:
+		b.k, b.v = b.c.Last()
+	default:
+		if b.k, b.v = b.c.Seek(key); b.k == nil {
+			b.k, b.v = b.c.Last()
+		} else {
+			b.k, b.v = b.c.Prev()
+		}
+	}
+}
+
+func (b *bucketSource) step(reverse bool) {
+	if reverse {
+		b.k, b.v = b.c.Prev()
+	} else {
+		b.k, b.v = b.c.Next()
+	}
+}
+
+func (b *bucketSource) key() []byte { return b.k }
+
+func (b *bucketSource) into(t *partial.Table, i int) error { return t.Decode(i, b.v) }
+
+// tableSource is a run in memory.
+type tableSource struct {
+	t     *partial.Table
+	order []uint32
+	at    int // position in order; -1 or len(order) is none
+}
+
+func (s *tableSource) seek(key []byte, reverse bool) {
+	n := len(s.order)
+	at := n
+	if key != nil {
+		at, _ = slices.BinarySearchFunc(s.order, key, func(i uint32, key []byte) int {
+			return bytes.Compare(s.t.Key(int(i)), key)
+		})
+	} else if !reverse {
+		at = 0
+	}
+	if reverse {
+		at--
+	}
+	s.at = at
+}
+
+func (s *tableSource) step(reverse bool) {
+	if reverse {
+		s.at--
+	} else {
+		s.at++
+	}
+}
+
+func (s *tableSource) key() []byte {
+	if s.at < 0 || s.at >= len(s.order) {
+		return nil
+	}
+	return s.t.Key(int(s.order[s.at]))
+}
+
+func (s *tableSource) into(t *partial.Table, i int) error {
+	t.MergeInto(i, s.t, int(s.order[s.at]))
+	return nil
+}
+
+// A Cursor yields the rows of a layer in the order of their keys, those of
+// equal keys in different sources combined.
+type Cursor struct {
+	snap    *Snapshot
+	layer   Layer
+	src     []source
+	ranges  []Range
+	reverse bool
+	cols    []LayerColumn
+
+	started bool
+	bound   []byte   // end of the current range, in the direction of travel
+	at      []source // the sources that hold the current row
+	current []byte   // its key
+	yielded bool
+
+	types    []column.Type
+	lastKey  int // highest part of the key that is needed, or -1
+	lastAgg  int // likewise of the aggregates
+	keys     []column.Value
+	values   []column.Value // keys, then aggregates, for Post
+	scratch  *partial.Table
+	scratchI int
+}
+
+// Scan returns a cursor over the rows of a layer with keys in the ranges, which
+// must be in order and not overlap. cols are the columns it fills, as indexes
+// into the plan's Columns(layer). With reverse it goes from the last row to
+// the first.
+func (s *Snapshot) Scan(l Layer, ranges []Range, reverse bool, cols []int) *Cursor {
+	all := s.View.plan.Columns(l)
+	c := &Cursor{
+		snap: s, layer: l, src: s.sources(l), ranges: ranges, reverse: reverse,
+		types: s.View.plan.KeyTypes(), lastKey: -1, lastAgg: -1,
+	}
+	for _, i := range cols {
+		c.cols = append(c.cols, all[i])
+		c.need(&all[i])
+	}
+	c.keys = make([]column.Value, len(c.types))
+	c.values = make([]column.Value, len(c.types)+len(s.View.plan.Aggs))
+	c.scratch = partial.NewTable(s.View.plan.Specs())
+	c.scratchI = c.scratch.Group(partial.EmptyKey())
+	return c
+}
+
+func (c *Cursor) need(col *LayerColumn) {
+	c.lastKey = max(c.lastKey, col.Key)
+	c.lastAgg = max(c.lastAgg, col.Agg)
+	for _, u := range col.Uses {
+		if u < len(c.types) {
+			c.lastKey = max(c.lastKey, u)
+		} else {
+			c.lastAgg = max(c.lastAgg, u-len(c.types))
+		}
+	}
+}
+
+// Fill makes b the next rows, at most limit of them, with one vector for each
+// of the cursor's columns, and returns how many there are; 0 is the end.
+func (c *Cursor) Fill(b *column.Batch, limit int) (int, error) {
+	b.Cols = b.Cols[:0]
+	b.Reset(limit)
+	for i := range c.cols {
+		v := b.New(c.cols[i].Type.Kind)
+		v.Scale = c.cols[i].Type.Scale
+		b.Cols = append(b.Cols, v)
+	}
+	n := 0
+	for n < limit && c.advance() {
+		if err := c.row(b, n, limit); err != nil {
+			return 0, fmt.Errorf("view %s, row %x: %w", c.snap.View.Def.Name, c.current, err)
+		}
+		n++
+	}
+	if n == 0 && limit > 0 && !c.yielded && c.snap.keyless() == 1 && coversEmpty(c.ranges) {
+		c.yielded = true
+		c.at = nil
+		if err := c.row(b, 0, limit); err != nil {
+			return 0, err
+		}
+		n = 1
+	}
+	c.yielded = c.yielded || n > 0
+	truncate(b, n)
+	return n, nil
+}
+
+// coversEmpty says whether the ranges hold the key of a view without group key.
+func coversEmpty(ranges []Range) bool {
+	key := partial.EmptyKey()
+	return slices.ContainsFunc(ranges, func(r Range) bool {
+		return bytes.Compare(r.Lo, key) <= 0 && (r.Hi == nil || bytes.Compare(key, r.Hi) < 0)
+	})
+}
+
+// truncate makes b have its first n rows only.
+func truncate(b *column.Batch, n int) {
+	b.Len = n
+	for _, v := range b.Cols {
+		if v.Null != nil {
+			v.Null = v.Null[:n]
+		}
+		switch {
+		case v.Kind == column.Float:
+			v.F = v.F[:n]
+		case v.Kind == column.BigDec:
+			v.D = v.D[:n]
+		case v.Kind.IsText():
+			v.S = v.S[:n]
+		default:
+			v.I = v.I[:n]
+		}
+	}
+}
+
+// advance goes to the next row and says whether there is one.
+func (c *Cursor) advance() bool {
+	for _, s := range c.at {
+		s.step(c.reverse)
+	}
+	for {
+		if !c.started {
+			if len(c.ranges) == 0 {
+				c.at = c.at[:0]
+				return false
+			}
+			c.startRange()
+		}
+		if c.pick() {
+			return true
+		}
+		c.started = false
+	}
+}
+
+// startRange goes to the beginning of the next range.
+func (c *Cursor) startRange() {
+	var r Range
+	if c.reverse {
+		r = c.ranges[len(c.ranges)-1]
+		c.ranges = c.ranges[:len(c.ranges)-1]
+	} else {
+		r = c.ranges[0]
+		c.ranges = c.ranges[1:]
+	}
+	from := r.Lo
+	c.bound = r.Hi
+	if c.reverse {
+		from, c.bound = r.Hi, r.Lo
+	}
+	if len(from) == 0 {
+		from = nil
+	}
+	for _, s := range c.src {
+		s.seek(from, c.reverse)
+	}
+	c.started = true
+}
+
+// pick finds the sources that hold the next key of the range.
+func (c *Cursor) pick() bool {
+	c.at = c.at[:0]
+	var best []byte
+	for _, s := range c.src {
+		k := s.key()
+		if k == nil {
+			continue
+		}
+		order := -1
+		if len(c.at) > 0 {
+			if order = bytes.Compare(k, best); c.reverse {
+				order = -order
+			}
+		}
+		switch {
+		case order < 0:
+			best, c.at = k, append(c.at[:0], s)
+		case order == 0:
+			c.at = append(c.at, s)
+		}
+	}
+	if len(c.at) == 0 || !c.within(best) {
+		c.at = c.at[:0]
+		return false
+	}
+	c.current = best
+	return true
+}
+
+// within says whether the key is before the end of the range.
+func (c *Cursor) within(key []byte) bool {
+	if c.reverse {
+		return bytes.Compare(key, c.bound) >= 0
+	}
+	return c.bound == nil || bytes.Compare(key, c.bound) < 0
+}
+
+// row puts the current row into row i of b.
+func (c *Cursor) row(b *column.Batch, i, n int) error {
+	key := c.current
+	var err error
+	for k := 0; k <= c.lastKey; k++ {
+		if c.keys[k], key, err = partial.ReadKey(key, c.types[k]); err != nil {
+			return err
+		}
+	}
+	states, at := c.scratch, c.scratchI
+	if c.lastAgg >= 0 {
+		if t, ok := c.only(); ok {
+			states, at = t.t, int(t.order[t.at])
+		} else if err := c.combine(); err != nil {
+			return err
+		}
+	}
+	for k := range c.cols {
+		b.Cols[k].Set(i, n, c.value(&c.cols[k], states, at))
+	}
+	return nil
+}
+
+// only returns the one source of the current row where that is a table, whose
+// states need no decoding.
+func (c *Cursor) only() (*tableSource, bool) {
+	if len(c.at) != 1 {
+		return nil, false
+	}
+	t, ok := c.at[0].(*tableSource)
+	return t, ok
+}
+
+// combine combines the states of the current row in the scratch table.
+func (c *Cursor) combine() error {
+	c.scratch.ClearStates(1)
+	for _, s := range c.at {
+		if err := s.into(c.scratch, c.scratchI); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// value returns what a column shows of the current row.
+func (c *Cursor) value(col *LayerColumn, states *partial.Table, at int) column.Value {
+	switch {
+	case col.Key >= 0:
+		return c.keys[col.Key]
+	case col.Agg >= 0:
+		return part(states.States(col.Agg), at, col.Part)
+	}
+	for _, u := range col.Uses {
+		if k := u - len(c.types); k >= 0 {
+			c.values[u] = states.States(k).Value(at)
+		} else {
+			c.values[u] = c.keys[u]
+		}
+	}
+	return col.Post(c.values)
+}
+
+func part(s partial.States, i int, p Part) column.Value {
+	switch p {
+	case PartSum:
+		return s.(partial.Average).Sum(i)
+	case PartCount:
+		return column.Value{Kind: column.Int, I: s.(partial.Average).Count(i)}
+	case PartStored:
+		return column.Value{Kind: column.Bytes, S: string(s.Append(nil, i))}
+	default:
+		return s.Value(i)
+	}
+}

@@ -1,0 +1,241 @@
+package views
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"weir/views/partial"
+)
+
+// storeFormat is the version of the files of views.
+const storeFormat = 1
+
+// mapSize is how much address space the file of a view maps at first. A writer
+// that must map more waits for every reader, so it is far more than most files
+// become; it is not memory.
+const mapSize = 16 << 30
+
+// An epoch is a range of consecutive sequences in the speed layer.
+type epoch struct {
+	ID   uint64
+	From uint64 // first sequence
+	To   uint64 // last; 0 while the epoch is open
+	Rows uint64
+	Span span
+}
+
+// storeMeta is what a view's file says of itself. It is written in the
+// transaction that makes it true.
+type storeMeta struct {
+	Format     int
+	Definition string
+	Version    uint64
+
+	// The checkpoint: which log, up to which sequence its events are in the
+	// rows, and when the log received the last of them.
+	LogCreated  int64 // Unix nanoseconds
+	Applied     uint64
+	AppliedTime int64
+	Watermark   int64
+	Gaps        uint64 // sequences the log did not have
+
+	Cut       uint64 // the batch layer is f(events ≤ Cut)
+	Batch     uint64 // number of the batch bucket; 0 while there is none
+	BatchRows uint64
+	BatchSpan span
+	LastBatch time.Time // end of the last batch run
+
+	Epochs    []epoch // that serve, oldest first; the last is open
+	NextEpoch uint64
+	NextBatch uint64
+}
+
+func (m *storeMeta) open() *epoch { return &m.Epochs[len(m.Epochs)-1] }
+
+// openEpoch closes the open epoch, if any, at the applied sequence, and opens
+// the next one behind it.
+func (m *storeMeta) openEpoch() {
+	if n := len(m.Epochs); n > 0 {
+		m.Epochs[n-1].To = m.Applied
+	}
+	m.NextEpoch++
+	m.Epochs = append(m.Epochs, epoch{ID: m.NextEpoch, From: m.Applied + 1, Span: noSpan})
+}
+
+var (
+	bucketMeta = []byte("meta")
+	bucketRuns = []byte("runs") // batch runs by id
+	keyMeta    = []byte("meta")
+)
+
+// batchBucket and speedBucket name the buckets that hold rows: stored states
+// by stored key.
+func batchBucket(n uint64) []byte  { return binary.BigEndian.AppendUint64([]byte("batch"), n) }
+func speedBucket(id uint64) []byte { return binary.BigEndian.AppendUint64([]byte("speed"), id) }
+
+// A store is the file of one version of a view.
+type store struct {
+	db    *bolt.DB
+	specs []partial.Spec
+	// cached is the last meta that was read, with its bytes: reading it again
+	// is comparing them.
+	cached atomic.Pointer[cachedMeta]
+}
+
+type cachedMeta struct {
+	raw  []byte
+	meta storeMeta
+}
+
+// errNoMeta says that a file is not that of a finished view.
+var errNoMeta = errors.New("the file holds no view")
+
+func openStore(path string, specs []partial.Spec) (*store, error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{
+		Timeout: time.Second, InitialMmapSize: mapSize, FreelistType: bolt.FreelistMapType, NoStatistics: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return &store{db: db, specs: specs}, nil
+}
+
+// create makes a new file with the given meta and no rows.
+func createStore(path string, specs []partial.Spec, meta storeMeta) (*store, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	s, err := openStore(path, specs)
+	if err != nil {
+		return nil, err
+	}
+	meta.Format = storeFormat
+	err = s.db.Update(func(tx *bolt.Tx) error {
+		for _, name := range [][]byte{bucketMeta, bucketRuns} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return putMeta(tx, &meta)
+	})
+	if err != nil {
+		_ = s.db.Close()
+		return nil, fmt.Errorf("create %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func putMeta(tx *bolt.Tx, meta *storeMeta) error {
+	raw, err := json.Marshal(meta)
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(bucketMeta).Put(keyMeta, raw)
+}
+
+// meta returns what tx sees. The epochs must not be changed; see update.
+func (s *store) meta(tx *bolt.Tx) (*storeMeta, error) {
+	b := tx.Bucket(bucketMeta)
+	if b == nil {
+		return nil, errNoMeta
+	}
+	raw := b.Get(keyMeta)
+	if raw == nil {
+		return nil, errNoMeta
+	}
+	if c := s.cached.Load(); c != nil && bytes.Equal(c.raw, raw) {
+		return &c.meta, nil
+	}
+	c := &cachedMeta{raw: bytes.Clone(raw)}
+	if err := json.Unmarshal(raw, &c.meta); err != nil {
+		return nil, fmt.Errorf("read meta: %w", err)
+	}
+	if c.meta.Format != storeFormat {
+		return nil, fmt.Errorf("the file has format %d, this weir writes %d", c.meta.Format, storeFormat)
+	}
+	s.cached.Store(c)
+	return &c.meta, nil
+}
+
+// view reads meta in a transaction of its own.
+func (s *store) view() (*storeMeta, error) {
+	var m *storeMeta
+	err := s.db.View(func(tx *bolt.Tx) (err error) {
+		m, err = s.meta(tx)
+		return err
+	})
+	return m, err
+}
+
+// update runs f in a write transaction with a copy of meta, which is written
+// back with whatever f made of it.
+func (s *store) update(f func(tx *bolt.Tx, m *storeMeta) error) error {
+	return s.db.Update(func(tx *bolt.Tx) error {
+		m, err := s.meta(tx)
+		if err != nil {
+			return err
+		}
+		next := *m
+		next.Epochs = slices.Clone(m.Epochs)
+		if err := f(tx, &next); err != nil {
+			return err
+		}
+		return putMeta(tx, &next)
+	})
+}
+
+// combine puts the groups of t into a bucket, combined with what is there, in
+// key order, and returns how many are new.
+func (s *store) combine(tx *bolt.Tx, bucket []byte, t *partial.Table) (added uint64, err error) {
+	b, err := tx.CreateBucketIfNotExists(bucket)
+	if err != nil {
+		return 0, err
+	}
+	first, _ := b.Cursor().First()
+	empty := first == nil
+	if empty {
+		b.FillPercent = 0.9 // keys arrive in order: no need for room between them
+	}
+	scratch := partial.NewTable(s.specs)
+	one := scratch.Group(partial.EmptyKey())
+	for _, i := range t.Sorted() {
+		key := t.Key(int(i))
+		var old []byte
+		if !empty {
+			old = b.Get(key)
+		}
+		var value []byte // bbolt keeps it until the commit, so it is fresh each time
+		if old == nil {
+			added++
+			value = t.Append(nil, int(i))
+		} else {
+			if err := scratch.Decode(one, old); err != nil {
+				return added, fmt.Errorf("row %x: %w", key, err)
+			}
+			scratch.MergeInto(one, t, int(i))
+			value = scratch.Append(nil, one)
+			scratch.ClearStates(1)
+		}
+		if err := b.Put(key, value); err != nil {
+			return added, err
+		}
+	}
+	return added, nil
+}
+
+// deleteBucket removes a bucket if it exists.
+func deleteBucket(tx *bolt.Tx, name []byte) error {
+	if tx.Bucket(name) == nil {
+		return nil
+	}
+	return tx.DeleteBucket(name)
+}
