@@ -254,7 +254,11 @@ func TestWireLoses(t *testing.T) {
 			var lost error
 			records := 0
 			for lost == nil {
-				<-w.ready
+				select {
+				case <-w.ready:
+				case <-time.After(10 * time.Second):
+					t.Fatalf("the wire goes on, with %d records", records)
+				}
 				_, lost = w.take(&got)
 				records += len(got.records)
 			}

@@ -344,7 +344,7 @@ func (w *wire) message(a *arena, m message, data []byte) {
 		return
 	}
 	d, ok := w.parseDelivery(m.reply)
-	if !ok || d.streamSeq <= w.pos {
+	if !ok || d.consumerSeq != w.seq+1 || d.streamSeq <= w.pos {
 		w.lost = fmt.Errorf("%w: after %d came %s", errMissed, w.seq, m.reply)
 		return
 	}

@@ -31,7 +31,7 @@ var _ views.Compiler = (*Compiler)(nil)
 func NewCompiler() (*Compiler, error) {
 	tables := &scratchTables{tables: map[string]gms.Table{}}
 	e, err := gmsx.New(gmsx.Options{
-		Provider: scratchProvider{tables}, DefaultDatabase: scratchDatabase,
+		Provider: scratchProvider{scratchTables: tables}, DefaultDatabase: scratchDatabase,
 		Functions: scalarFunctions(), RewriteHook: rewriteStatement,
 	})
 	if err != nil {
@@ -285,7 +285,10 @@ func (t *scratchTable) PartitionRows(*gms.Context, gms.Partition) (gms.RowIter, 
 	return nil, errNoRows
 }
 
-type scratchProvider struct{ *scratchTables }
+type scratchProvider struct {
+	*scratchTables
+	emptyDatabase
+}
 
 func (p scratchProvider) Database(_ *gms.Context, name string) (gms.Database, error) {
 	if !strings.EqualFold(name, scratchDatabase) {

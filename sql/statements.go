@@ -24,8 +24,11 @@ func (s *Server) parse(_ context.Context, query string) (gmsx.Statement, bool, e
 		return nil, true, gmsx.Error(1064, "42000", "%s", err)
 	}
 	if stmt == nil {
-		show := s.parseShowView(query)
-		return show, show != nil, nil
+		own := s.parseShowView(query)
+		if own == nil {
+			own = s.parseExplain(query)
+		}
+		return own, own != nil, nil
 	}
 	st := &statement{server: s, text: query, parsed: stmt}
 	switch stmt.(type) {

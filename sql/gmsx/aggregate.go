@@ -192,29 +192,21 @@ func aggregateTag(args []gms.Expression) (name string, distinct bool) {
 	return name, false
 }
 
-// renameAggregates renames the calls of our aggregates in a statement. A call
-// with OVER stays the engine's, which computes windows.
-func (e *Engine) renameAggregates(stmt ast.Statement) (ast.Statement, error) {
-	err := ast.Walk(func(n ast.SQLNode) (bool, error) {
-		f, ok := n.(*ast.FuncExpr)
-		if !ok || f.Over != nil {
-			return true, nil
-		}
-		name := f.Name.Lowered()
-		always, ok := e.parser.names[name]
-		if !ok || !always && !f.Distinct {
-			return true, nil
-		}
-		tag := aggregateMark + name
-		if f.Distinct {
-			tag = distinctMark + name
-		}
-		f.Name = ast.NewColIdent(aggregateCarrier)
-		f.Distinct = false
-		f.Exprs = append(ast.SelectExprs{&ast.AliasedExpr{Expr: ast.NewStrVal([]byte(tag))}}, f.Exprs...)
-		return true, nil
-	}, stmt)
-	return stmt, err
+// renameAggregate renames the call of an aggregate of ours. A call with OVER
+// stays the engine's, which computes windows.
+func (p *parser) renameAggregate(f *ast.FuncExpr) {
+	name := f.Name.Lowered()
+	always, ok := p.names[name]
+	if !ok || f.Over != nil || !always && !f.Distinct {
+		return
+	}
+	tag := aggregateMark + name
+	if f.Distinct {
+		tag = distinctMark + name
+	}
+	f.Name = ast.NewColIdent(aggregateCarrier)
+	f.Distinct = false
+	f.Exprs = append(ast.SelectExprs{&ast.AliasedExpr{Expr: ast.NewStrVal([]byte(tag))}}, f.Exprs...)
 }
 
 // AggregateNames are the names of all aggregates that a GROUP BY may use, in

@@ -41,6 +41,10 @@ func (x *execBuilder) Build(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowI
 		return newDistinct(child, n.Child.Schema()), nil
 	case *plan.SetOp:
 		return x.setOp(ctx, n, row)
+	case *plan.ShowColumns:
+		return showColumns(ctx, n, row)
+	case *plan.ShowStatus:
+		showStatus()
 	}
 	return nil, nil
 }

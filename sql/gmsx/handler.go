@@ -25,6 +25,7 @@ type handler struct {
 	sm            *gmsserver.SessionManager
 	ctx           context.Context // of all statements
 	gone          func()          // called as the last of a connection
+	watch         *watcher
 }
 
 var _ mysql.BinlogReplicaHandler = (*handler)(nil)

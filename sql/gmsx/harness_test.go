@@ -33,7 +33,7 @@ type server struct {
 }
 
 // start serves o until the test ends, and checks that serving ends cleanly.
-func start(t *testing.T, o Options) *server {
+func start(t testing.TB, o Options) *server {
 	t.Helper()
 	logs := &logBuffer{}
 	if o.Logger == nil {
@@ -75,7 +75,7 @@ func start(t *testing.T, o Options) *server {
 }
 
 // open connects to s; params are the driver's.
-func (s *server) open(t *testing.T, user, password, params string) *gosql.DB {
+func (s *server) open(t testing.TB, user, password, params string) *gosql.DB {
 	t.Helper()
 	db, err := gosql.Open("mysql", fmt.Sprintf("%s:%s@tcp(%s)/?%s", user, password, s.addr, params))
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *server) open(t *testing.T, user, password, params string) *gosql.DB {
 	return db
 }
 
-func (s *server) root(t *testing.T) *gosql.DB { return s.open(t, "root", s.opts.Password, "") }
+func (s *server) root(t testing.TB) *gosql.DB { return s.open(t, "root", s.opts.Password, "") }
 
 // query returns the rows as text, a value after the other with a space
 // between, and ends the test on an error.

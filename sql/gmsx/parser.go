@@ -100,13 +100,31 @@ func (p *parser) rewrite(stmt ast.Statement) (ast.Statement, error) {
 			return nil, err
 		}
 	}
-	if err := refuseFiles(stmt); err != nil {
-		return nil, err
-	}
 	if own := p.e.ownProcesses(stmt); own != nil {
 		return inject(own), nil
 	}
-	return p.e.renameAggregates(stmt)
+	var unions []*ast.SetOp
+	recursive := false
+	err := ast.Walk(func(n ast.SQLNode) (bool, error) {
+		switch n := n.(type) {
+		case *ast.FuncExpr:
+			p.renameAggregate(n)
+		case *ast.SetOp:
+			unions = append(unions, n)
+		case *ast.With:
+			recursive = recursive || n != nil && n.Recursive
+		}
+		return true, refuseFiles(n)
+	}, stmt)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range unions {
+		if err := balanceUnion(u, recursive); err != nil {
+			return nil, err
+		}
+	}
+	return stmt, nil
 }
 
 // syntaxError gives a parser's error its number.

@@ -37,6 +37,7 @@ func (p *testProvider) AllDatabases(*gms.Context) []gms.Database {
 }
 
 type testDB struct {
+	NoRoutines
 	name string
 
 	mu     sync.Mutex
@@ -134,6 +135,10 @@ var (
 	_ gms.ProjectedTable        = (*testTable)(nil)
 	_ gms.PrimaryKeyTable       = (*testTable)(nil)
 	_ gms.ViewDatabase          = (*testDB)(nil)
+
+	_ gms.TriggerDatabase         = (*testDB)(nil)
+	_ gms.StoredProcedureDatabase = (*testDB)(nil)
+	_ gms.EventDatabase           = (*testDB)(nil)
 )
 
 func (t *testTable) Name() string               { return t.name }

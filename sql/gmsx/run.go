@@ -40,7 +40,7 @@ func (h *handler) run(c *mysql.Conn, cmd *command, cb mysql.ResultSpoolFn) (rest
 		return "", mapError(ctx, err)
 	}
 	defer s.CommandEnd()
-	defer watch(ctx, c.Conn)()
+	defer h.watch.add(ctx, c.Conn)()
 
 	rest, err = h.execute(ctx, c, s, cmd, cb)
 	if err != nil {

@@ -8,20 +8,18 @@ import (
 	ast "github.com/dolthub/vitess/go/vt/sqlparser"
 )
 
-// refuseFiles refuses the statements that read or write files of the server
-// or of the client. The engine lets everyone with any SELECT use them.
-func refuseFiles(stmt ast.Statement) error {
-	if _, ok := stmt.(*ast.Load); ok {
+// refuseFiles refuses what reads or writes files of the server or of the
+// client. The engine lets everyone with any SELECT use it.
+func refuseFiles(n ast.SQLNode) error {
+	switch n := n.(type) {
+	case *ast.Load:
 		return Error(1235, "42000", "LOAD DATA is not supported")
-	}
-	return ast.Walk(func(n ast.SQLNode) (bool, error) {
-		if s, ok := n.(ast.SelectStatement); ok {
-			if into := s.GetInto(); into != nil && (into.Outfile != "" || into.Dumpfile != "") {
-				return false, Error(1235, "42000", "SELECT … INTO OUTFILE and INTO DUMPFILE are not supported")
-			}
+	case ast.SelectStatement:
+		if into := n.GetInto(); into != nil && (into.Outfile != "" || into.Dumpfile != "") {
+			return Error(1235, "42000", "SELECT … INTO OUTFILE and INTO DUMPFILE are not supported")
 		}
-		return true, nil
-	}, stmt)
+	}
+	return nil
 }
 
 // loadFile refuses LOAD_FILE, which the engine grants to everyone.

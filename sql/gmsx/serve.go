@@ -20,6 +20,7 @@ func (e *Engine) Serve(ctx context.Context, ln net.Listener) error {
 	defer context.AfterFunc(ctx, func() { cancel(errShutdown) })()
 
 	l := newListener(ln, &e.opts)
+	watch := newWatcher()
 	srv, err := gmsserver.NewServer(gmsserver.Config{
 		Protocol:  ln.Addr().Network(),
 		Address:   ln.Addr().String(),
@@ -27,7 +28,7 @@ func (e *Engine) Serve(ctx context.Context, ln net.Listener) error {
 		Version:   e.opts.ServerVersion,
 		TLSConfig: e.opts.TLS,
 		Options: []gmsserver.Option{func(engine *sqle.Engine, sm *gmsserver.SessionManager, h mysql.Handler) (*sqle.Engine, *gmsserver.SessionManager, mysql.Handler) {
-			return engine, sm, &handler{Handler: h, e: e, sm: sm, ctx: statements, gone: l.gone}
+			return engine, sm, &handler{Handler: h, e: e, sm: sm, ctx: statements, gone: l.gone, watch: watch}
 		}},
 		ProtocolListenerFactory: func(cfg gmsserver.Config, lc mysql.ListenerConfig, sel gmsserver.ServerEventListener) (gmsserver.ProtocolListener, error) {
 			lc.AuthServer = newAuthServer(lc.AuthServer, &e.opts)
@@ -38,7 +39,11 @@ func (e *Engine) Serve(ctx context.Context, ln net.Listener) error {
 		return err
 	}
 
-	accepting := make(chan struct{})
+	watching, accepting := make(chan struct{}), make(chan struct{})
+	go func() {
+		watch.run(statements)
+		close(watching)
+	}()
 	go func() {
 		srv.Listener.Accept()
 		close(accepting)
@@ -51,6 +56,7 @@ func (e *Engine) Serve(ctx context.Context, ln net.Listener) error {
 	srv.Listener.Close()
 	l.closeConns()
 	<-accepting
+	<-watching
 	l.wait()
 	if ctx.Err() == nil {
 		return l.failure()

@@ -153,6 +153,9 @@ func (e *encoder) value(ctx *gms.Context, t gms.Type, v any) (sqltypes.Value, er
 	var val sqltypes.Value
 	switch qt := t.Type(); qt {
 	case querypb.Type_FLOAT64, querypb.Type_FLOAT32:
+		if v == "NULL" {
+			return sqltypes.NULL, nil // as in a tabular EXPLAIN
+		}
 		f, _, err := t.Convert(ctx, v)
 		if err != nil {
 			return sqltypes.NULL, err
@@ -166,6 +169,9 @@ func (e *encoder) value(ctx *gms.Context, t gms.Type, v any) (sqltypes.Value, er
 			return sqltypes.NULL, nil
 		}
 	default:
+		if v == "NULL" && types.IsNumber(t) {
+			return sqltypes.NULL, nil
+		}
 		var err error
 		if val, err = t.SQL(ctx, free, v); err != nil {
 			return sqltypes.NULL, err

@@ -3,6 +3,7 @@ package partial
 import (
 	"bytes"
 	"hash/maphash"
+	"math"
 	"slices"
 	"sync"
 
@@ -24,6 +25,8 @@ type Table struct {
 	sortOnce sync.Once
 	sorted   []uint32
 
+	whole bool // keys are kept whole, however long
+
 	groups    []uint32 // scratch of Add
 	key, prev []byte
 }
@@ -40,6 +43,10 @@ func NewTable(specs []Spec) *Table {
 
 // New returns an empty table for the same aggregates.
 func (t *Table) New() *Table { return NewTable(t.specs) }
+
+// KeepKeys makes Add keep texts of any length whole, for a table that is not
+// going to be stored.
+func (t *Table) KeepKeys() { t.whole = true }
 
 // Len returns the number of groups.
 func (t *Table) Len() int { return len(t.ends) }
@@ -122,6 +129,9 @@ func (t *Table) Lookup(key []byte) int {
 func (t *Table) Add(rows []uint32, keys, args []*column.Vector) {
 	t.groups = t.groups[:0]
 	limit := max(textMax/max(1, len(keys)), 128)
+	if t.whole {
+		limit = math.MaxInt
+	}
 	var last uint32
 	for n, r := range rows {
 		t.key = appendRowKey(t.key[:0], keys, int(r), limit)

@@ -1,0 +1,207 @@
+package sql
+
+import (
+	"fmt"
+	"strings"
+
+	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/plan"
+	"github.com/dolthub/go-mysql-server/sql/transform"
+	ast "github.com/dolthub/vitess/go/vt/sqlparser"
+
+	"weir/sql/gmsx"
+	"weir/views"
+)
+
+// explain is EXPLAIN of a SELECT: as MySQL's table, with a row for each table
+// that is read, or with FORMAT=TREE (EXPLAIN PLAN) as the plan. The serving
+// view shows as what it is: both of its layers, merged.
+type explain struct {
+	server *Server
+	query  string // the SELECT
+	tree   bool
+}
+
+var _ gmsx.Statement = (*explain)(nil)
+
+// parseExplain recognises EXPLAIN and its synonyms before a SELECT; nil for
+// anything else, EXPLAIN ANALYZE among it, which the engine does.
+func (s *Server) parseExplain(query string) gmsx.Statement {
+	word, _, _ := strings.Cut(strings.TrimSpace(query), " ")
+	switch strings.ToLower(strings.TrimSpace(word)) {
+	case "explain", "describe", "desc":
+	default:
+		return nil
+	}
+	stmt, err := ast.Parse(query)
+	if err != nil {
+		return nil
+	}
+	e, ok := stmt.(*ast.Explain)
+	if !ok || e.Analyze || e.ExplainFormat != "" && !strings.EqualFold(e.ExplainFormat, ast.TreeStr) {
+		return nil
+	}
+	if _, ok := e.Statement.(ast.SelectStatement); !ok {
+		return nil
+	}
+	at := strings.Index(strings.ToLower(query), "select")
+	if with := strings.Index(strings.ToLower(query), "with"); with >= 0 && with < at {
+		at = with
+	}
+	if at < 0 {
+		return nil
+	}
+	return &explain{server: s, query: query[at:], tree: e.Plan || e.ExplainFormat != ""}
+}
+
+// Schema implements gmsx.Statement.
+func (e *explain) Schema() gms.Schema {
+	if e.tree {
+		return textSchema("plan")
+	}
+	s := make(gms.Schema, len(plan.DescribeSchema))
+	for i, c := range plan.DescribeSchema {
+		cp := *c
+		cp.Nullable = true
+		s[i] = &cp
+	}
+	return s
+}
+
+// ReadOnly implements gmsx.Statement.
+func (e *explain) ReadOnly() bool { return true }
+
+// Access implements gmsx.Statement: planning the SELECT asks for the rights it needs.
+func (e *explain) Access() gmsx.Access { return gmsx.Access{} }
+
+// RowIter implements gmsx.Statement.
+func (e *explain) RowIter(ctx *gms.Context) (gms.RowIter, error) {
+	n, err := e.server.engine.Engine().AnalyzeQuery(ctx, e.query)
+	if err != nil {
+		return nil, err
+	}
+	if !e.tree {
+		return gms.RowsToRowIter(explainRows(ctx, n)...), nil
+	}
+	n, _, err = transform.NodeWithOpaque(n, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
+		if a, ok := accessNode(n); ok && a.table.layer == views.Serving {
+			return &mergedAccess{Node: n}, transform.NewTree, nil
+		}
+		return n, transform.SameTree, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var rows []gms.Row
+	for line := range strings.Lines(strings.TrimRight(n.String(), "\n")) {
+		rows = append(rows, gms.Row{strings.TrimRight(line, "\n")})
+	}
+	return gms.RowsToRowIter(rows...), nil
+}
+
+// accessNode returns the access to a relation of a view that n itself is,
+// also one whose ranges are known only when it runs.
+func accessNode(n gms.Node) (tableAccess, bool) {
+	switch n := n.(type) {
+	case *plan.ResolvedTable:
+		return accessOf(n)
+	case *plan.IndexedTableAccess:
+		t, ok := n.UnderlyingTable().(*viewTable)
+		return tableAccess{table: t, node: n}, ok
+	default:
+		return tableAccess{}, false
+	}
+}
+
+// mergedAccess prints an access to a serving view.
+type mergedAccess struct{ gms.Node }
+
+func (m *mergedAccess) String() string { return describeAccess(m.Node) }
+
+// describeAccess prints an access to a relation of a view: to the serving view
+// as the merge of accesses to both layers, each with the same condition.
+func describeAccess(n gms.Node) string {
+	a, ok := accessNode(n)
+	if !ok || a.table.layer != views.Serving {
+		return strings.TrimRight(n.String(), "\n")
+	}
+	pr := gms.NewTreePrinter()
+	_ = pr.WriteNode("Merge(%s)", a.table.name)
+	text := strings.TrimRight(n.String(), "\n")
+	_ = pr.WriteChildren(ofLayer(text, a.table.name, "_batch"), ofLayer(text, a.table.name, "_speed"))
+	return strings.TrimRight(pr.String(), "\n")
+}
+
+// ofLayer is the text of an access with the name of a layer's table.
+func ofLayer(text, name, suffix string) string {
+	text = strings.ReplaceAll(text, "("+name+")", "("+name+suffix+")")
+	text = strings.ReplaceAll(text, "name: "+name, "name: "+name+suffix)
+	text = strings.ReplaceAll(text, "["+name+".", "["+name+suffix+".")
+	return strings.ReplaceAll(text, ","+name+".", ","+name+suffix+".")
+}
+
+// explainRows are the rows of a tabular EXPLAIN.
+func explainRows(ctx *gms.Context, n gms.Node) (rows []gms.Row) {
+	var add func(n gms.Node)
+	add = func(n gms.Node) {
+		switch t := n.(type) {
+		case *aggregate:
+			rows = append(rows, accessRows(ctx, t.access.node, "Aggregate partial states")...)
+			return
+		case *plan.ResolvedTable, *plan.IndexedTableAccess:
+			rows = append(rows, accessRows(ctx, n, "")...)
+			return
+		case *plan.SubqueryAlias:
+			add(t.Child)
+			return
+		}
+		for _, c := range n.Children() {
+			add(c)
+		}
+	}
+	add(n)
+	if len(rows) == 0 {
+		rows = []gms.Row{explainRow(nil, nil, nil, nil, nil, "No tables used")}
+	}
+	return rows
+}
+
+// accessRows are the rows for one access: two for a serving view.
+func accessRows(ctx *gms.Context, n gms.Node, extra string) []gms.Row {
+	names := []string{n.(gms.Nameable).Name()}
+	var count any
+	if a, ok := accessNode(n); ok {
+		names[0] = a.table.name
+		if a.table.layer == views.Serving {
+			names = []string{a.table.name + "_batch", a.table.name + "_speed"}
+			extra = strings.TrimPrefix(extra+"; Merge", "; ")
+		}
+		if c, _, err := a.table.RowCount(ctx); err == nil {
+			count = c
+		}
+	}
+	kind, key, ref := "ALL", any(nil), any(nil)
+	if ita, ok := n.(*plan.IndexedTableAccess); ok {
+		key = ita.Index().ID()
+		kind, ref = "ref", "func"
+		if ita.IsStatic() {
+			lookup, err := ita.GetLookup(ctx, nil)
+			kind, ref = "range", any(nil)
+			if err == nil && lookup.IsPointLookup {
+				kind, ref, count = "const", "const", uint64(1)
+			}
+			if err == nil {
+				extra = strings.TrimSuffix(fmt.Sprintf("Using index condition: %s; %s", lookup.Ranges.DebugString(), extra), "; ")
+			}
+		}
+	}
+	var rows []gms.Row
+	for _, name := range names {
+		rows = append(rows, explainRow(name, kind, key, ref, count, extra))
+	}
+	return rows
+}
+
+func explainRow(table, kind, key, ref, count any, extra string) gms.Row {
+	return gms.Row{uint64(1), "SIMPLE", table, nil, kind, key, key, nil, ref, count, 100.0, orNull(extra)}
+}

@@ -1,0 +1,98 @@
+package gmsx
+
+import (
+	"time"
+
+	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/plan"
+	"github.com/dolthub/go-mysql-server/sql/rowexec"
+)
+
+// What clients look for that the engine leaves empty.
+
+// showColumns fills in the Privileges of SHOW FULL COLUMNS. Adminer shows no
+// table on which it sees none.
+func showColumns(ctx *gms.Context, n *plan.ShowColumns, row gms.Row) (gms.RowIter, error) {
+	iter, err := rowexec.DefaultBuilder.Build(ctx, n, row)
+	if err != nil || !n.Full {
+		return iter, err
+	}
+	return &privilegesIter{RowIter: iter, at: n.Schema().IndexOfColName("Privileges")}, nil
+}
+
+type privilegesIter struct {
+	gms.RowIter
+	at int
+}
+
+func (p *privilegesIter) Next(ctx *gms.Context) (gms.Row, error) {
+	row, err := p.RowIter.Next(ctx)
+	if err == nil && p.at >= 0 && p.at < len(row) && row[p.at] == "" {
+		row = row.Copy()
+		row[p.at] = "select"
+	}
+	return row, err
+}
+
+// started is about when the process began.
+var started = time.Now()
+
+// showStatus keeps the status variable Uptime, by which phpMyAdmin divides.
+func showStatus() {
+	gms.StatusVariables.SetGlobal("Uptime", uint64(1+time.Since(started)/time.Second))
+}
+
+// NoRoutines makes a database one without triggers, procedures and events.
+// With accounts, the engine claims them for every database, and statements
+// that list them fail for one that has not said so.
+type NoRoutines struct{}
+
+func (NoRoutines) GetTriggers(*gms.Context) ([]gms.TriggerDefinition, error) { return nil, nil }
+
+func (NoRoutines) CreateTrigger(*gms.Context, gms.TriggerDefinition) error {
+	return Error(1235, "42000", "This server does not support triggers")
+}
+
+func (NoRoutines) DropTrigger(_ *gms.Context, name string) error {
+	return Error(1360, "HY000", "Trigger '%s' does not exist", name)
+}
+
+func (NoRoutines) GetStoredProcedure(*gms.Context, string) (gms.StoredProcedureDetails, bool, error) {
+	return gms.StoredProcedureDetails{}, false, nil
+}
+
+func (NoRoutines) GetStoredProcedures(*gms.Context) ([]gms.StoredProcedureDetails, error) {
+	return nil, nil
+}
+
+func (NoRoutines) SaveStoredProcedure(*gms.Context, gms.StoredProcedureDetails) error {
+	return Error(1235, "42000", "This server does not support stored procedures")
+}
+
+func (NoRoutines) DropStoredProcedure(_ *gms.Context, name string) error {
+	return gms.ErrStoredProcedureDoesNotExist.New(name)
+}
+
+func (NoRoutines) GetEvent(*gms.Context, string) (gms.EventDefinition, bool, error) {
+	return gms.EventDefinition{}, false, nil
+}
+
+func (NoRoutines) GetEvents(*gms.Context) ([]gms.EventDefinition, interface{}, error) {
+	return nil, nil, nil
+}
+
+func (NoRoutines) SaveEvent(*gms.Context, gms.EventDefinition) (bool, error) {
+	return false, Error(1235, "42000", "This server does not support events")
+}
+
+func (NoRoutines) DropEvent(_ *gms.Context, name string) error {
+	return Error(1539, "HY000", "Unknown event '%s'", name)
+}
+
+func (NoRoutines) UpdateEvent(_ *gms.Context, name string, _ gms.EventDefinition) (bool, error) {
+	return false, Error(1539, "HY000", "Unknown event '%s'", name)
+}
+
+func (NoRoutines) UpdateLastExecuted(*gms.Context, string, time.Time) error { return nil }
+
+func (NoRoutines) NeedsToReloadEvents(*gms.Context, interface{}) (bool, error) { return false, nil }
