@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/plan"
+	"github.com/dolthub/go-mysql-server/sql/transform"
 	ast "github.com/dolthub/vitess/go/vt/sqlparser"
 
 	"weir/sql/gmsx"
@@ -67,7 +70,8 @@ func (in *inserter) Insert(ctx *gms.Context, row gms.Row) error {
 }
 
 // message is a row as an event: its _payload where the statement gave one,
-// else a JSON object of its columns.
+// else a JSON object of its columns. What the statement left out is NULL, see
+// openInserts.
 func (t *streamTable) message(ctx *gms.Context, row gms.Row) (views.Message, error) {
 	text := func(extra int) string {
 		s, _ := toText(row[t.extra(extra)])
@@ -80,26 +84,32 @@ func (t *streamTable) message(ctx *gms.Context, row gms.Row) (views.Message, err
 	if msg.Subject == "" && strings.ContainsAny(t.stream.Def.Subjects[0], "*>") {
 		return msg, gmsx.Error(1364, "HY000", "the subject of stream %s is %s: say which one with the column _subject", t.Name(), t.stream.Def.Subjects[0])
 	}
-	if p := text(views.ExtraPayload); p != "" {
-		msg.Payload = []byte(p)
+	if row[t.extra(views.ExtraPayload)] != nil {
+		msg.Payload = []byte(text(views.ExtraPayload))
 		return msg, nil
 	}
 	if t.stream.Def.Format != views.FormatJSON {
 		return msg, gmsx.Error(1235, "42000", "the events of stream %s are in format %s: insert the whole text as _payload", t.Name(), t.stream.Def.Format)
 	}
-	event := map[string]any{}
+	var event object
 	for i := range t.stream.Def.Columns {
 		c := &t.stream.Def.Columns[i]
-		if c.Generated != "" || row[i] == nil {
+		if c.Generated != "" {
+			continue
+		}
+		if row[i] == nil {
+			if c.NotNull {
+				return msg, gmsx.Error(1048, "23000", "Column '%s' cannot be null", c.Name)
+			}
 			continue
 		}
 		v := fromEngine(ctx, row[i], t.schema[i].Type, c.Type)
-		if err := putPath(event, c, t.jsonValue(c, v)); err != nil {
+		if err := event.putPath(c, t.jsonValue(c, v)); err != nil {
 			return msg, err
 		}
 	}
 	var err error
-	msg.Payload, err = marshal(event)
+	msg.Payload, err = marshal(&event)
 	return msg, err
 }
 
@@ -134,8 +144,24 @@ func subjectMatches(pattern, subject []string) bool {
 	return len(pattern) == len(subject)
 }
 
+// An object is a JSON object with its keys in the order they came.
+type object struct {
+	keys   []string
+	values map[string]any
+}
+
+func (o *object) put(key string, v any) {
+	if _, has := o.values[key]; !has {
+		o.keys = append(o.keys, key)
+	}
+	if o.values == nil {
+		o.values = map[string]any{}
+	}
+	o.values[key] = v
+}
+
 // putPath puts a value where a column's path says.
-func putPath(event map[string]any, c *views.ColumnDef, v any) error {
+func (o *object) putPath(c *views.ColumnDef, v any) error {
 	path := []string{c.Name}
 	if c.Path != "" {
 		var err error
@@ -143,16 +169,36 @@ func putPath(event map[string]any, c *views.ColumnDef, v any) error {
 			return err
 		}
 	}
-	for _, key := range path[:len(path)-1] {
-		next, ok := event[key].(map[string]any)
+	last := len(path) - 1
+	for _, key := range path[:last] {
+		next, ok := o.values[key].(*object)
 		if !ok {
-			next = map[string]any{}
-			event[key] = next
+			next = &object{}
+			o.put(key, next)
 		}
-		event = next
+		o = next
 	}
-	event[path[len(path)-1]] = v
+	o.put(path[last], v)
 	return nil
+}
+
+// MarshalJSON implements json.Marshaler.
+func (o *object) MarshalJSON() ([]byte, error) {
+	buf := []byte{'{'}
+	for i, key := range o.keys {
+		if i > 0 {
+			buf = append(buf, ',')
+		}
+		for _, part := range []any{key, o.values[key]} {
+			text, err := marshal(part)
+			if err != nil {
+				return nil, err
+			}
+			buf = append(append(buf, text...), ':')
+		}
+		buf = buf[:len(buf)-1] // the second colon
+	}
+	return append(buf, '}'), nil
 }
 
 // jsonValue is a value as the stream's decoder reads it back.
@@ -172,6 +218,9 @@ func (t *streamTable) jsonValue(c *views.ColumnDef, v column.Value) any {
 }
 
 func (t *streamTable) jsonTime(c *views.ColumnDef, at time.Time) any {
+	if c.Type.Date {
+		return at.Format(time.DateOnly)
+	}
 	format := ""
 	if strings.EqualFold(c.Name, t.stream.Def.EventTime) {
 		format = t.stream.Def.TimeFormat
@@ -193,25 +242,136 @@ func (t *streamTable) jsonTime(c *views.ColumnDef, at time.Time) any {
 // rewrite is what the server does to every statement that the engine parses.
 func (s *Server) rewrite(stmt ast.Statement) (ast.Statement, error) {
 	if in, ok := stmt.(*ast.Insert); ok {
-		s.nameInsertColumns(in)
+		if err := s.nameInsertColumns(in); err != nil {
+			return nil, err
+		}
 	}
 	return rewriteStatement(stmt)
 }
 
 // nameInsertColumns gives an INSERT into a stream without a list of columns
-// the stream's own columns that are not generated: those that an event has.
-func (s *Server) nameInsertColumns(in *ast.Insert) {
+// the stream's own columns that are not generated: those that an event has. Of
+// a list it returns what is wrong with it.
+func (s *Server) nameInsertColumns(in *ast.Insert) error {
 	db := in.Table.DbQualifier.String()
 	if db == "" {
 		db = views.DefaultDatabase
 	}
 	stream, ok := s.cfg.Engine.Stream(db, in.Table.Name.String())
-	if !ok || len(in.Columns) > 0 {
-		return
+	if !ok {
+		return nil
 	}
-	for _, c := range stream.Def.Columns {
-		if c.Generated == "" {
-			in.Columns = append(in.Columns, ast.NewColIdent(c.Name))
+	switch {
+	case in.Action == ast.ReplaceStr:
+		return gmsx.Error(1235, "42000", "REPLACE is not possible in stream %s: events are facts and stay as they are; use INSERT", stream.Def.Name)
+	case len(in.OnDup) > 0:
+		return gmsx.Error(1235, "42000", "ON DUPLICATE KEY UPDATE is not possible in stream %s: events are facts and stay as they are; events with the same _id are taken once", stream.Def.Name)
+	case len(in.Columns) > 0:
+		if err := checkInsertColumns(stream.Def, in.Columns); err != nil {
+			return err
+		}
+	default:
+		for _, c := range stream.Def.Columns {
+			if c.Generated == "" {
+				in.Columns = append(in.Columns, ast.NewColIdent(c.Name))
+			}
 		}
 	}
+	if rows, ok := in.Rows.(*ast.AliasedValues); ok {
+		return openRows(stream.Def, in.Columns, rows.Values)
+	}
+	return nil
+}
+
+// openRows makes DEFAULT what it stands for. It puts literals in parentheses,
+// since the engine plans rows of bare literals without our rules, see openInserts.
+func openRows(def *views.StreamDef, cols ast.Columns, rows ast.Values) error {
+	required := func(col ast.ColIdent) error {
+		for _, c := range def.Columns {
+			if c.NotNull && col.EqualString(c.Name) {
+				return gmsx.Error(1364, "HY000", "Field '%s' doesn't have a default value", c.Name)
+			}
+		}
+		return nil
+	}
+	for n, row := range rows {
+		for i := range row {
+			switch e := row[i].(type) {
+			case *ast.Default:
+				if i < len(cols) {
+					if err := required(cols[i]); err != nil {
+						return err
+					}
+				}
+				row[i] = &ast.NullVal{}
+			case *ast.SQLVal:
+				row[i] = &ast.ParenExpr{Expr: e}
+			}
+		}
+		if len(row) == 0 { // VALUES () is DEFAULT in every column
+			for _, c := range cols {
+				if err := required(c); err != nil {
+					return err
+				}
+				rows[n] = append(rows[n], &ast.NullVal{})
+			}
+		} else if len(row) != len(cols) {
+			return gmsx.Error(1136, "21S01", "Column count doesn't match value count at row %d", n+1)
+		}
+	}
+	return nil
+}
+
+// checkInsertColumns refuses columns that nobody can write, and a list that
+// lacks one that every event must have.
+func checkInsertColumns(def *views.StreamDef, cols ast.Columns) error {
+	given := func(name string) bool {
+		return slices.ContainsFunc(cols, func(c ast.ColIdent) bool { return c.EqualString(name) })
+	}
+	for _, extra := range []int{views.ExtraSeq, views.ExtraTime} {
+		if name := views.Extras[extra].Name; given(name) {
+			return gmsx.Error(3105, "HY000", "The value specified for column '%s' in stream '%s' is not allowed: the log gives it", name, def.Name)
+		}
+	}
+	payload := given(views.Extras[views.ExtraPayload].Name)
+	for _, c := range def.Columns {
+		switch {
+		case c.Generated != "" && given(c.Name):
+			return gmsx.Error(3105, "HY000", "The value specified for generated column '%s' in stream '%s' is not allowed", c.Name, def.Name)
+		case payload && given(c.Name):
+			return gmsx.Error(1110, "42000", "Column '%s' specified twice: _payload is the whole event, give it alone or with _subject and _id", c.Name)
+		case c.NotNull && c.Generated == "" && !payload && !given(c.Name):
+			return gmsx.Error(1364, "HY000", "Field '%s' doesn't have a default value", c.Name)
+		}
+	}
+	return nil
+}
+
+// openInserts lets rows reach an inserter with NULL in any column: that of a
+// NOT NULL column may be in the _payload, which only the inserter knows.
+func openInserts(_ *gms.Context, n gms.Node) (gms.Node, error) {
+	out, _, err := transform.Node(n, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
+		in, ok := n.(*plan.InsertInto)
+		if !ok {
+			return n, transform.SameTree, nil
+		}
+		dest, ok := in.Destination.(*plan.InsertDestination)
+		if !ok {
+			return n, transform.SameTree, nil
+		}
+		table, err := plan.GetInsertable(dest)
+		if _, ours := table.(*streamTable); err != nil || !ours {
+			return n, transform.SameTree, nil
+		}
+		open := make(gms.Schema, len(dest.Sch))
+		for i, c := range dest.Sch {
+			cp := *c
+			cp.Nullable = true
+			open[i] = &cp
+		}
+		cp := *in
+		cp.Destination = plan.NewInsertDestination(open, dest.Child)
+		return &cp, transform.NewTree, nil
+	})
+	return out, err
 }

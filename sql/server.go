@@ -54,7 +54,7 @@ func Listen(cfg Config) (*Server, error) {
 		ParseHook: s.parse, RewriteHook: s.rewrite,
 		Functions:  append(scalarFunctions(), waitFunction(cfg.Engine)),
 		Aggregates: sketchAggregates(),
-		Rules:      s.rules(), Logger: cfg.Logger, ServerVersion: "8.0.33-weir-" + strings.TrimPrefix(cfg.Version, "v"),
+		Rules:      append(s.rules(), gmsx.Rule{Early: true, Apply: openInserts}), Logger: cfg.Logger, ServerVersion: "8.0.33-weir-" + strings.TrimPrefix(cfg.Version, "v"),
 	})
 	if err != nil {
 		return nil, err

@@ -9,8 +9,6 @@ import (
 	"slices"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
-	"github.com/dolthub/go-mysql-server/sql/expression"
-	"github.com/dolthub/go-mysql-server/sql/types"
 
 	"weir/views"
 	"weir/views/column"
@@ -41,27 +39,7 @@ func newStreamTable(e *views.Engine, s *views.Stream) (*streamTable, error) {
 	if t.schema, err = streamSchema(s.Def, s.Def.Name); err != nil {
 		return nil, err
 	}
-	for i, c := range t.schema {
-		if t.optional(i) {
-			if c.Default, err = defaultOf(c.Type, c.Nullable); err != nil {
-				return nil, err
-			}
-		}
-	}
 	return t, nil
-}
-
-// optional says whether INSERT may leave a column out: those it does not write.
-func (t *streamTable) optional(i int) bool {
-	return i >= len(t.stream.Def.Columns) || t.cols[i].Generated != ""
-}
-
-// defaultOf is a default for a column that INSERT does not write.
-func defaultOf(t gms.Type, nullable bool) (*gms.ColumnDefaultValue, error) {
-	if nullable {
-		return gms.NewColumnDefaultValue(expression.NewLiteral(nil, types.Null), t, true, false, true)
-	}
-	return gms.NewColumnDefaultValue(expression.NewLiteral(t.Zero(), t), t, true, false, false)
 }
 
 // Name implements gms.Table.

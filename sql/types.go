@@ -34,6 +34,13 @@ func engineType(t column.Type) (gms.Type, error) {
 	if err != nil {
 		return nil, fmt.Errorf("type %s: %w", t.SQL, err)
 	}
+	// The engine leaves it to the table to say the collation; text without one
+	// is LIKE nothing.
+	if c, ok := et.(gms.TypeWithCollation); ok && c.Collation() == gms.Collation_Unspecified {
+		if et, err = c.WithNewCollation(gms.Collation_Default); err != nil {
+			return nil, fmt.Errorf("type %s: %w", t.SQL, err)
+		}
+	}
 	typeCache.Store(t.SQL, et)
 	return et, nil
 }

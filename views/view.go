@@ -2,6 +2,7 @@ package views
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -64,7 +65,9 @@ func (v *View) fail(err error) {
 	defer v.mu.Unlock()
 	if v.err == nil {
 		v.err = err
-		v.log().Error("view failed", "error", err)
+		if !errors.Is(err, errDetached) { // dropped or replaced: as it should be
+			v.log().Error("view failed", "error", err)
+		}
 	}
 }
 

@@ -57,6 +57,21 @@
 //
 // # Rules and execution
 //
-// [Options].Rules run after the engine's optimisation, before indexes of
-// columns are assigned; Options.Build may execute any node of a plan.
+// [Options].Rules see each plan twice: early ones after ours, which type time
+// literals, make LIKE safe and push conditions to tables, and before the
+// engine's; others after it has optimised, with index ranges chosen and columns
+// pruned. Options.Build may execute any node of a plan. A database embeds
+// [NoRoutines] unless it has triggers, procedures and events.
+//
+// # Limits
+//
+// A connection is closed when it takes too long to log in, is idle too long,
+// leaves its rows unread, or sends more than MaxPacket at once; before it has
+// logged in, 64 KiB. Connections above MaxConnections, and above 64 that have
+// not logged in, are told so. Results stream and hold about 64 KiB; what must
+// be held, groups and distinct rows and sorts, fails at MemoryLimit. Files of
+// the server and the client are out of reach. Failed logins look all alike.
+//
+// An account may see and KILL its own statements, and see its own grants.
+// [Options].Users keeps accounts made by CREATE USER; root exists always.
 package gmsx

@@ -1,0 +1,332 @@
+// Command bench measures weir beside its ceilings, in one run on one machine:
+//
+//	go run ./bench [-events N]
+//
+// It starts the server as users run it, publishes from a process of its own
+// over TCP with acknowledgements, and prints
+//
+//   - live: events/s from a publisher to fresh views, with no view, and with
+//     three; the first is the ceiling;
+//   - freshness: from a publisher's acknowledgement to a SELECT that shows the
+//     event, at half the rate of the live run;
+//   - recompute: REFRESH … FULL of one view in events/s, beside a bare loop
+//     that reads the same log, and one that reads and decodes it.
+//
+// Figures vary with what else the machine does; compare them within a run.
+package main
+
+import (
+	"bufio"
+	"context"
+	gosql "database/sql"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql"
+	"github.com/valyala/fastjson"
+
+	"weir/jetstream"
+	"weir/jetstream/publisher"
+)
+
+func main() {
+	events := flag.Int("events", 500_000, "events of each run")
+	publish := flag.String("publish", "", "be the publisher to this URL")
+	rate := flag.Int("rate", 0, "publisher: events a second; 0 is as fast as it goes")
+	flag.Parse()
+	ctx := context.Background()
+	var err error
+	if *publish != "" {
+		err = publishEvents(ctx, *publish, *events, *rate)
+	} else {
+		err = run(ctx, *events)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+const stream = `CREATE STREAM ads (ts DATETIME(6) NOT NULL, campaign VARCHAR(20), user INT, kind VARCHAR(10), price DECIMAL(10,2), latency DOUBLE) WITH (event_time = 'ts')`
+
+// threeViews are what a dashboard over the events would have.
+var threeViews = []string{
+	`CREATE MATERIALIZED VIEW per_campaign AS SELECT TUMBLE(ts, INTERVAL 10 SECOND) AS w, campaign, COUNT(*) AS n, SUM(price) AS revenue FROM ads WHERE kind = 'view' GROUP BY w, campaign`,
+	`CREATE MATERIALIZED VIEW per_kind AS SELECT kind, COUNT(*) AS n, AVG(latency) AS avg_latency, MAX(latency) AS max_latency FROM ads GROUP BY kind`,
+	`CREATE MATERIALIZED VIEW per_minute AS SELECT TUMBLE(ts, INTERVAL 1 MINUTE) AS minute, COUNT(*) AS n, APPROX_COUNT_DISTINCT(user) AS users FROM ads GROUP BY minute`,
+}
+
+func run(ctx context.Context, events int) error {
+	dir, err := os.MkdirTemp("", "weir-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	bin := filepath.Join(dir, "weir")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "weir").CombinedOutput(); err != nil {
+		return fmt.Errorf("build weir: %w\n%s", err, out)
+	}
+	fmt.Printf("%d events a run, %d CPUs, %s\n\n", events, runtime.GOMAXPROCS(0), runtime.Version())
+	bare, err := live(ctx, bin, filepath.Join(dir, "bare"), events, nil)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("live, no view       %8.0f events/s (the ceiling)\n", bare)
+	data := filepath.Join(dir, "views")
+	fresh, err := live(ctx, bin, data, events, threeViews)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("live, three views   %8.0f events/s (%.0f %%)\n", fresh, 100*fresh/bare)
+	if err := freshness(ctx, bin, filepath.Join(dir, "fresh"), int(fresh/2)); err != nil {
+		return err
+	}
+	return recompute(ctx, bin, data, events)
+}
+
+// A weir is a server that runs.
+type weir struct {
+	cmd  *exec.Cmd
+	db   *gosql.DB
+	nats string
+}
+
+func start(ctx context.Context, bin, data string) (*weir, error) {
+	w := &weir{cmd: exec.CommandContext(ctx, bin, "serve", "--data", data, "--mysql", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--http", "127.0.0.1:0")}
+	w.cmd.Stderr = os.Stderr
+	w.cmd.Env = append(os.Environ(), "WEIR_LOG_LEVEL=warn")
+	if err := w.cmd.Start(); err != nil {
+		return nil, err
+	}
+	var ends struct{ MySQL, NATS string }
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		raw, err := os.ReadFile(filepath.Join(data, "endpoints.json"))
+		if err == nil && json.Unmarshal(raw, &ends) == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			return nil, errors.New("the server does not become ready")
+		}
+	}
+	w.nats = ends.NATS
+	var err error
+	w.db, err = gosql.Open("mysql", "root@tcp("+ends.MySQL+")/analytics")
+	return w, err
+}
+
+func (w *weir) stop() error {
+	_ = w.db.Close()
+	_ = w.cmd.Process.Signal(os.Interrupt)
+	return w.cmd.Wait()
+}
+
+func (w *weir) exec(statements ...string) error {
+	for _, s := range statements {
+		if _, err := w.db.Exec(s); err != nil {
+			return fmt.Errorf("%s: %w", s, err)
+		}
+	}
+	return nil
+}
+
+// publisherProcess starts this program again, as a publisher.
+func publisherProcess(ctx context.Context, url string, events, rate int) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0], "-publish", url, "-events", strconv.Itoa(events), "-rate", strconv.Itoa(rate))
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// live returns events/s from the first publish until the views have the last.
+func live(ctx context.Context, bin, data string, events int, views []string) (float64, error) {
+	w, err := start(ctx, bin, data)
+	if err != nil {
+		return 0, err
+	}
+	if err := w.exec(append([]string{stream}, views...)...); err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	if err := publisherProcess(ctx, w.nats, events, 0).Run(); err != nil {
+		return 0, err
+	}
+	if views != nil {
+		var ok int
+		if err := w.db.QueryRow("SELECT WAIT_FOR_SEQ('ads', ?, 60)", events).Scan(&ok); err != nil || ok != 1 {
+			return 0, fmt.Errorf("the views do not catch up: %w", err)
+		}
+	}
+	took := time.Since(begin)
+	return float64(events) / took.Seconds(), w.stop()
+}
+
+// freshness polls a count while a publisher runs and compares what it shows
+// with what the publisher says is acknowledged.
+func freshness(ctx context.Context, bin, data string, rate int) error {
+	w, err := start(ctx, bin, data)
+	if err != nil {
+		return err
+	}
+	if err := w.exec(append([]string{stream}, threeViews...)...); err != nil {
+		return err
+	}
+	cmd := publisherProcess(ctx, w.nats, rate*5, rate)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	waits, err := w.followAcks(out)
+	if err != nil {
+		return err
+	}
+	if err := cmd.Wait(); err != nil {
+		return err
+	}
+	slices.Sort(waits)
+	at := func(p float64) time.Duration { return waits[min(int(p*float64(len(waits))), len(waits)-1)] }
+	fmt.Printf("freshness           p50 %v, p99 %v from ack to SELECT, %d samples at %d events/s\n",
+		at(0.5).Round(10*time.Microsecond), at(0.99).Round(10*time.Microsecond), len(waits), rate)
+	return w.stop()
+}
+
+// followAcks measures, for acknowledgements as the publisher prints them, how
+// long it takes until a SELECT counts the event.
+func (w *weir) followAcks(out io.Reader) (waits []time.Duration, err error) {
+	count, err := w.db.Prepare("SELECT SUM(n) FROM per_kind")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = count.Close() }()
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		seq, err := strconv.ParseInt(lines.Text(), 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		begin := time.Now()
+		for {
+			var n gosql.NullInt64
+			if err := count.QueryRow().Scan(&n); err != nil {
+				return nil, err
+			}
+			if n.Int64 >= seq {
+				break
+			}
+		}
+		waits = append(waits, time.Since(begin))
+	}
+	return waits, lines.Err()
+}
+
+// recompute times REFRESH … FULL beside bare loops over the same log.
+func recompute(ctx context.Context, bin, data string, events int) error {
+	w, err := start(ctx, bin, data)
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	if err := w.exec("REFRESH MATERIALIZED VIEW per_campaign FULL"); err != nil {
+		return err
+	}
+	full := float64(events) / time.Since(begin).Seconds()
+	if err := w.stop(); err != nil {
+		return err
+	}
+	log, err := jetstream.Open(ctx, jetstream.Config{
+		Dir: filepath.Join(data, "log"), Addr: "127.0.0.1:0", Sync: 100 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return err
+	}
+	read, err := loop(ctx, log, events, false)
+	if err != nil {
+		return err
+	}
+	decoded, err := loop(ctx, log, events, true)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("bare read           %8.0f events/s\n", read)
+	fmt.Printf("bare read + decode  %8.0f events/s (the ceiling)\n", decoded)
+	fmt.Printf("REFRESH … FULL      %8.0f events/s (%.0f %%)\n", full, 100*full/decoded)
+	return log.Close()
+}
+
+// loop reads the whole log and, if asked, decodes three fields of each event.
+func loop(ctx context.Context, broker *jetstream.Server, events int, decode bool) (float64, error) {
+	log, err := broker.OpenLog(ctx, "ads")
+	if err != nil {
+		return 0, err
+	}
+	var p fastjson.Parser
+	begin, sum := time.Now(), 0.0
+	for recs, err := range log.Read(ctx, 0, uint64(events)) {
+		if err != nil {
+			return 0, err
+		}
+		for i := range recs {
+			if !decode {
+				continue
+			}
+			v, err := p.ParseBytes(recs[i].Payload)
+			if err != nil {
+				return 0, err
+			}
+			sum += v.GetFloat64("latency") + float64(len(v.GetStringBytes("campaign"))+len(v.GetStringBytes("ts")))
+		}
+	}
+	if decode && sum == 0 {
+		return 0, errors.New("nothing was decoded")
+	}
+	return float64(events) / time.Since(begin).Seconds(), nil
+}
+
+// publishEvents is the publisher's process. With a rate it prints, about every
+// 10 ms, the highest sequence that is acknowledged.
+func publishEvents(ctx context.Context, url string, events, rate int) error {
+	p, err := publisher.Dial(publisher.Config{URL: url})
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	begin := time.Now()
+	per := max(rate/100, 1)
+	for i := range events {
+		if err := p.Publish(ctx, publisher.Event{Subject: "ads", Payload: event(i)}); err != nil {
+			return err
+		}
+		if rate == 0 || (i+1)%per != 0 {
+			continue
+		}
+		if err := p.Flush(ctx); err != nil {
+			return err
+		}
+		fmt.Println(p.Progress().LastSeq)
+		time.Sleep(time.Until(begin.Add(time.Duration(i) * time.Second / time.Duration(rate))))
+	}
+	return p.Flush(ctx)
+}
+
+// event is event i: about 150 bytes, 100 campaigns, ten seconds for 50,000.
+func event(i int) []byte {
+	kinds := [...]string{"view", "click", "purchase"}
+	h := uint32(i) * 2654435761
+	ts := time.UnixMilli(1_700_000_000_000 + int64(i)/5).UTC()
+	b := append(make([]byte, 0, 160), `{"ts":"`...)
+	b = ts.AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	return fmt.Appendf(b, `","campaign":"c%d","user":%d,"kind":"%s","price":%d.%02d,"latency":%d.5}`,
+		h>>8%100, h>>4%50_000, kinds[h>>20%3], h>>10%50, h>>3%100, h>>12%2000)
+}

@@ -1,0 +1,186 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// realDataLimit bounds the test of one data set, under the race detector too.
+const realDataLimit = 3 * time.Minute
+
+// TestRealData publishes each data set, runs the batch layer while events
+// flow, and reads what every other program that computed it has found.
+func TestRealData(t *testing.T) {
+	dataDir(t)
+	for _, d := range datasets {
+		t.Run(d.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), realDataLimit)
+			defer cancel()
+			realData(ctx, t, d)
+		})
+	}
+}
+
+func realData(ctx context.Context, t *testing.T, d *dataset) {
+	s := newServer(ctx, t)
+	c := newClient(t, s)
+	c.exec(ctx, d.create())
+	for _, v := range d.views {
+		c.exec(ctx, v.lambda(""))
+		c.exec(ctx, v.kappa())
+	}
+	events := d.events(t)
+	publishAround(ctx, t, s, d, events, func() {
+		for _, v := range d.views {
+			c.exec(ctx, "REFRESH MATERIALIZED VIEW "+v.name)
+			c.exec(ctx, "REFRESH MATERIALIZED VIEW "+v.name+kappa)
+		}
+	})
+	c.wait(ctx, d.stream, uint64(len(events)))
+	all(ctx, t, c, d)
+	for _, v := range d.views {
+		layers(ctx, t, c, d, &v, uint64(len(events)))
+	}
+	deadLetters(ctx, t, c, d, events)
+
+	s.stop()
+	s.start(ctx)
+	all(ctx, t, c, d)
+	for _, v := range d.views {
+		c.exec(ctx, "REFRESH MATERIALIZED VIEW "+v.name+" FULL")
+	}
+	all(ctx, t, c, d)
+}
+
+// publishAround publishes the events in their order and calls during once a
+// half of them is acknowledged, while the rest flows.
+func publishAround(ctx context.Context, t *testing.T, s *server, d *dataset, events []event, during func()) {
+	t.Helper()
+	p := newPublisher(t, s, d.subject, 1024)
+	half := make(chan struct{})
+	p.onAck = func(acked uint64) {
+		if acked == uint64(len(events)+1)/2 {
+			close(half)
+		}
+	}
+	published := make(chan error, 1)
+	go func() { published <- p.publish(ctx, events) }()
+	select {
+	case <-half:
+		during()
+	case <-ctx.Done():
+	}
+	if err := <-published; err != nil {
+		t.Fatal(err)
+	}
+	if acked, last := p.acked.Load(), p.lastSeq.Load(); acked != uint64(len(events)) || last != acked || p.retries.Load() != 0 {
+		t.Fatalf("%d of %d events are acknowledged, %d sent again, the last sequence is %d", acked, len(events), p.retries.Load(), last)
+	}
+}
+
+// all makes the checks of a data set in both modes, with both clients.
+func all(ctx context.Context, t *testing.T, c *client, d *dataset) {
+	t.Helper()
+	for i := range d.checks {
+		for _, ending := range []string{"", kappa} {
+			d.run(t, &d.checks[i], ending, func(query string) [][]string {
+				rows := c.rows(ctx, query)
+				if cli, ok := c.commandLine(ctx, query); ok && !slices.EqualFunc(rows, cli, slices.Equal) {
+					t.Errorf("go-sql-driver and mariadb read other rows: %q and %q\n%s", rows, cli, query)
+				}
+				return rows
+			})
+		}
+	}
+	if t.Failed() {
+		t.FailNow() // what follows would only say so again
+	}
+}
+
+// layers checks that a view's layers add up to it, each having its part of the
+// log, whose last sequence is last.
+func layers(ctx context.Context, t *testing.T, c *client, d *dataset, v *viewDef, last uint64) {
+	t.Helper()
+	cut := number(t, c.value(ctx, "SELECT batch_seq FROM weir.views WHERE name = ?", v.name))
+	if cut == 0 || cut >= last {
+		t.Errorf("%s: the cut is at %d of %d: one of the layers is empty, which shows nothing", v.name, cut, last)
+	}
+	if text := ranges(ctx, c, v.name); text != fmt.Sprintf("1-%d %d-%d", cut, cut+1, last) {
+		t.Errorf("%s: its layers hold %s, want those up to %d and those up to %d", v.name, text, cut, last)
+	}
+	if v.count != "" {
+		sum := func(layer string) uint64 {
+			return number(t, c.value(ctx, fmt.Sprintf("SELECT COALESCE(SUM(%s), 0) FROM %s%s", v.count, v.name, layer)))
+		}
+		batch, speed, serving, asKappa := sum("_batch"), sum("_speed"), sum(""), sum(kappa+"_speed")
+		if batch+speed != serving || asKappa != serving || sum(kappa+"_batch") != 0 {
+			t.Errorf("%s: batch has %d events, speed %d, both %d; the kappa view %d", v.name, batch, speed, serving, asKappa)
+		}
+		if want := decoded(d, cut); batch != want && !v.filtered() {
+			t.Errorf("%s: batch counts %d events of those up to %d, want %d", v.name, batch, cut, want)
+		}
+		if want := decoded(d, last); serving != want && !v.filtered() {
+			t.Errorf("%s: it counts %d events, want %d", v.name, serving, want)
+		}
+	}
+	for _, name := range []string{v.name, v.name + kappa} {
+		definition := c.rows(ctx, "SHOW CREATE VIEW "+name)[0][1]
+		_, union, _ := strings.Cut(definition, " AS ")
+		native, merged := sorted(c.rows(ctx, "SELECT * FROM "+name)), sorted(c.rows(ctx, union))
+		if !slices.Equal(native, merged) || len(native) == 0 {
+			t.Errorf("%s: its %d rows are not the %d rows of its definition, %s", name, len(native), len(merged), union)
+		}
+	}
+}
+
+// ranges are the parts of the log that a view's serving layers hold.
+func ranges(ctx context.Context, c *client, view string) string {
+	c.t.Helper()
+	var parts []string
+	for _, r := range c.rows(ctx, "SELECT from_seq, to_seq FROM weir.layers WHERE view = ? AND serving = 1 ORDER BY from_seq", view) {
+		parts = append(parts, r[0]+"-"+r[1])
+	}
+	return strings.Join(parts, " ")
+}
+
+// decoded is how many of the events up to seq, published in order, decode.
+func decoded(d *dataset, seq uint64) uint64 {
+	n := seq
+	for _, line := range d.dead {
+		if uint64(line) <= seq {
+			n--
+		}
+	}
+	return n
+}
+
+// deadLetters checks that what does not decode, and only that, is kept apart.
+func deadLetters(ctx context.Context, t *testing.T, c *client, d *dataset, events []event) {
+	t.Helper()
+	rows := c.rows(ctx, "SELECT payload, error FROM weir.dead_letters WHERE stream = ? ORDER BY seq", d.stream)
+	if len(rows) != len(d.dead) {
+		t.Fatalf("%d dead letters, want %d: %q", len(rows), len(d.dead), rows)
+	}
+	for i, line := range d.dead {
+		if payload := string(events[line-1].payload); rows[i][0] != payload || rows[i][1] == "" {
+			t.Errorf("dead letter %d: got %q (%s), want line %d, %q", i+1, rows[i][0], rows[i][1], line, payload)
+		}
+	}
+	if n := c.value(ctx, "SELECT dead_letters FROM weir.streams WHERE name = ?", d.stream); n != strconv.Itoa(len(d.dead)) {
+		t.Errorf("weir.streams counts %s dead letters, want %d", n, len(d.dead))
+	}
+}
+
+func number(t testing.TB, s string) uint64 {
+	t.Helper()
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		t.Fatalf("%q is not a number: %v", s, err)
+	}
+	return n
+}
