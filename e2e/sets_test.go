@@ -257,7 +257,7 @@ var quakes = dataset{
 		{"per_type", `SELECT type, COUNT(*) AS n, MAX(mag) AS max_mag FROM quakes GROUP BY type`, "n"},
 		{"per_net", `SELECT net, COUNT(mag) AS n, APPROX_PERCENTILE(mag, 0.5) AS p50, APPROX_PERCENTILE(mag, 0.95) AS p95
 			FROM quakes GROUP BY net`, ""},
-		{"each", `SELECT id, mag, place FROM quakes`, ""},
+		{"list", `SELECT id, mag, place FROM quakes`, ""},
 		{"per_hour", `SELECT TUMBLE(ts, INTERVAL 1 HOUR) AS hour_utc, COUNT(*) AS quakes FROM quakes GROUP BY hour_utc`, "quakes"},
 	},
 	checks: []check{
@@ -266,7 +266,7 @@ var quakes = dataset{
 		{answer: "q03_by_net_status", query: `SELECT * FROM {net_status} ORDER BY net, status`},
 		{answer: "q04_type", query: `SELECT * FROM {per_type} ORDER BY type`},
 		{answer: "q05_mag_percentiles", approx: []string{"p50", "p95"}, query: `SELECT * FROM {per_net} ORDER BY net`},
-		{answer: "q06_top10_mag", query: `SELECT id, mag, place FROM {each} ORDER BY mag DESC, id LIMIT 10`},
+		{answer: "q06_top10_mag", query: `SELECT id, mag, place FROM {list} ORDER BY mag DESC, id LIMIT 10`},
 		{answer: "q08_per_hour", query: `SELECT * FROM {per_hour} ORDER BY 1`},
 	},
 }

@@ -130,7 +130,7 @@ func (s *showServing) RowIter(*gms.Context) (gms.RowIter, error) {
 // parseShowView recognises SHOW CREATE VIEW of a materialized view, which the
 // engine takes for a table.
 func (s *Server) parseShowView(query string) gmsx.Statement {
-	if len(query) < 20 || !strings.EqualFold(query[:4], "show") {
+	if len(query) < len("show") || !strings.EqualFold(query[:len("show")], "show") {
 		return nil
 	}
 	stmt, err := ast.Parse(query)

@@ -67,7 +67,7 @@ func (v *View) info(st LogState) ViewInfo {
 		return i
 	}
 	i.Applied, i.Batch, i.Gaps = s.Seq, s.meta.Cut, s.meta.Gaps
-	i.Rows, i.Bytes = s.Count(Serving), uint64(s.tx.Size())
+	i.Rows, i.Bytes = s.Count(Serving), s.bytes()
 	now := v.stream.state.Load()
 	if now.watermark > noSpan.Max {
 		i.Watermark = time.UnixMicro(now.watermark).UTC()

@@ -2,9 +2,14 @@ package views
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -76,14 +81,65 @@ func (r *ReadSet) Close() {
 }
 
 // A Snapshot is a view at one sequence: its rows are those of a computation
-// over the events up to there. It holds a transaction of the view's file open
-// until it is closed.
+// over the events up to there.
+//
+// It reads through a transaction of the view's file. An open transaction keeps
+// the file from using freed pages again, so one that outlives txAgeMax, as
+// under a client that reads slowly, moves to a copy of the file; see detach.
 type Snapshot struct {
 	View *View
 	Seq  uint64
-	tx   *bolt.Tx
 	meta *storeMeta
 	runs []*run // beyond meta.Applied
+
+	mu    sync.Mutex
+	tx    *bolt.Tx // nil once closed
+	moved int      // how often tx was replaced: cursors of the one before must be made again
+	copy  *bolt.DB // what tx reads when it has moved
+	timer *time.Timer
+}
+
+// txAgeMax bounds how long a statement holds a transaction of a view's own file.
+var txAgeMax = 2 * time.Second
+
+// detach moves the snapshot to a copy of the view's file, and lets go of the
+// file itself. Where there is no room for a copy it stays as it is.
+func (s *Snapshot) detach() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tx == nil {
+		return
+	}
+	path := fmt.Sprintf("%s.%d.read.db", strings.TrimSuffix(s.tx.DB().Path(), ".db"), readCopies.Add(1))
+	db, tx, err := copyFile(s.tx, path)
+	if err != nil {
+		s.View.log().Warn("a long read keeps the view's file from using freed space again: cannot copy it", "error", err)
+		return
+	}
+	_ = s.tx.Rollback() // a read transaction: cannot fail
+	s.tx, s.copy = tx, db
+	s.moved++
+}
+
+// readCopies numbers the copies of files that long reads make.
+var readCopies atomic.Uint64
+
+// copyFile copies what tx sees to path and opens it. The file is nameless then.
+func copyFile(tx *bolt.Tx, path string) (*bolt.DB, *bolt.Tx, error) {
+	defer func() { _ = os.Remove(path) }()
+	if err := tx.CopyFile(path, 0o600); err != nil {
+		return nil, nil, err
+	}
+	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, NoStatistics: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	copied, err := db.Begin(false)
+	if err != nil {
+		_ = db.Close()
+		return nil, nil, err
+	}
+	return db, copied, nil
 }
 
 // takeSnapshots returns snapshots of views of one stream, all at one sequence.
@@ -96,6 +152,9 @@ func takeSnapshots(s *Stream, views []*View) ([]*Snapshot, error) {
 		st := s.state.Load()
 		snaps, ok, err := snapshotsAt(st, views)
 		if ok && err == nil {
+			for _, snap := range snaps {
+				snap.timer = time.AfterFunc(txAgeMax, snap.detach)
+			}
 			return snaps, nil
 		}
 		for _, snap := range snaps {
@@ -138,9 +197,20 @@ func snapshotsAt(st *readState, views []*View) (snaps []*Snapshot, ok bool, err 
 }
 
 func (s *Snapshot) close() {
-	if s.tx != nil {
-		_ = s.tx.Rollback() // a read transaction: cannot fail
-		s.tx = nil
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tx == nil {
+		return
+	}
+	_ = s.tx.Rollback() // a read transaction: cannot fail
+	s.tx = nil
+	if s.copy != nil {
+		if err := s.copy.Close(); err != nil {
+			s.View.log().Warn("close the copy of a view's file", "error", err)
+		}
 	}
 }
 
@@ -177,6 +247,8 @@ func (s *Snapshot) sources(l Layer) (list []source) {
 
 // Count returns the number of rows of a layer.
 func (s *Snapshot) Count(l Layer) (n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	src := s.sources(l)
 	if len(src) <= 1 && len(s.runs) == 0 && l == Batch {
 		return max(s.meta.BatchRows, s.keyless())
@@ -186,6 +258,13 @@ func (s *Snapshot) Count(l Layer) (n uint64) {
 		n++
 	}
 	return max(n, s.keyless())
+}
+
+// bytes returns the size of the file that the snapshot sees.
+func (s *Snapshot) bytes() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return uint64(s.tx.Size())
 }
 
 // Estimate returns about how many rows a layer has, never fewer, without
@@ -313,7 +392,10 @@ type Cursor struct {
 	reverse bool
 	cols    []LayerColumn
 
+	moved   int    // Snapshot.moved when src was made
+	resume  []byte // key of the last row, once one was read
 	started bool
+	from    []byte
 	bound   []byte   // end of the current range, in the direction of travel
 	at      []source // the sources that hold the current row
 	current []byte   // its key
@@ -333,9 +415,11 @@ type Cursor struct {
 // into the plan's Columns(layer). With reverse it goes from the last row to
 // the first.
 func (s *Snapshot) Scan(l Layer, ranges []Range, reverse bool, cols []int) *Cursor {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	all := s.View.plan.Columns(l)
 	c := &Cursor{
-		snap: s, layer: l, src: s.sources(l), ranges: ranges, reverse: reverse,
+		snap: s, layer: l, src: s.sources(l), moved: s.moved, ranges: ranges, reverse: reverse,
 		types: s.View.plan.KeyTypes(), lastKey: -1, lastAgg: -1,
 	}
 	for _, i := range cols {
@@ -364,6 +448,14 @@ func (c *Cursor) need(col *LayerColumn) {
 // Fill makes b the next rows, at most limit of them, with one vector for each
 // of the cursor's columns, and returns how many there are; 0 is the end.
 func (c *Cursor) Fill(b *column.Batch, limit int) (int, error) {
+	c.snap.mu.Lock()
+	defer c.snap.mu.Unlock()
+	if c.snap.tx == nil {
+		return 0, errors.New("the statement that this row belongs to has ended")
+	}
+	if c.moved != c.snap.moved {
+		c.follow()
+	}
 	b.Cols = b.Cols[:0]
 	b.Reset(limit)
 	for i := range c.cols {
@@ -387,8 +479,29 @@ func (c *Cursor) Fill(b *column.Batch, limit int) (int, error) {
 		n = 1
 	}
 	c.yielded = c.yielded || n > 0
+	c.resume = append(c.resume[:0], c.current...)
 	truncate(b, n)
 	return n, nil
+}
+
+// follow makes the cursor one of the transaction that its snapshot has moved
+// to, at the row it was at.
+func (c *Cursor) follow() {
+	c.src, c.moved = c.snap.sources(c.layer), c.snap.moved
+	c.at, c.current = c.at[:0], slices.Clone(c.resume) // the old key was in the file's memory
+	if !c.started {
+		return
+	}
+	from := c.from
+	if len(c.resume) > 0 {
+		from = c.resume
+		if !c.reverse {
+			from = append(slices.Clone(from), 0) // the next key there can be
+		}
+	}
+	for _, s := range c.src {
+		s.seek(from, c.reverse)
+	}
 }
 
 // coversEmpty says whether the ranges hold the key of a view without group key.
@@ -460,6 +573,7 @@ func (c *Cursor) startRange() {
 	for _, s := range c.src {
 		s.seek(from, c.reverse)
 	}
+	c.from, c.resume = from, c.resume[:0]
 	c.started = true
 }
 

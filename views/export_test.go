@@ -1,0 +1,4 @@
+package views
+
+// Detach is what becomes of a snapshot that is read for long.
+func (s *Snapshot) Detach() { s.detach() }
