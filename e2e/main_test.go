@@ -44,13 +44,13 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// random returns the test's source of choices and prints its seed.
-func random(t *testing.T) *rand.Rand {
+// random returns source n of a test's choices and prints the seed.
+func random(t *testing.T, n uint64) *rand.Rand {
 	t.Helper()
 	s := *seed
 	if s == 0 {
 		s = uint64(time.Now().UnixNano())
 	}
 	t.Logf("run again with -seed %d", s)
-	return rand.New(rand.NewPCG(s, uint64(len(t.Name()))))
+	return rand.New(rand.NewPCG(s, n))
 }

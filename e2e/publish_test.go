@@ -19,8 +19,10 @@ type event struct {
 	payload []byte
 }
 
-// ackLimit is how long one attempt to publish may take.
-const ackLimit = 5 * time.Second
+// ackLimit is how long one attempt to publish may take. It is short, since an
+// event that was sent into a dying server has no answer, and to send it twice
+// does no harm.
+const ackLimit = time.Second
 
 // A publisher sends events until they are acknowledged.
 type publisher struct {
@@ -70,10 +72,11 @@ type sent struct {
 // publish returns once every event is acknowledged.
 func (p *publisher) publish(ctx context.Context, events []event) error {
 	var flying []sent
-	begun := time.Now()
-	for i, e := range events {
+	due := time.Now()
+	for _, e := range events {
 		if p.pause > 0 {
-			p.pace(ctx, begun.Add(time.Duration(i)*p.pause))
+			due = later(due.Add(p.pause), time.Now().Add(-burst))
+			p.pace(ctx, due)
 		}
 		if len(flying) == p.window {
 			if err := p.settle(ctx, flying[0]); err != nil {
@@ -95,8 +98,17 @@ func (p *publisher) publish(ctx context.Context, events []event) error {
 	return nil
 }
 
-// pace holds an event back until its time has come. Events that are late are
-// not held back, so that the server is also met by bursts.
+// burst is how far a publisher that was held up may catch up at full speed.
+const burst = 50 * time.Millisecond
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// pace waits until a time.
 func (p *publisher) pace(ctx context.Context, due time.Time) {
 	if wait := time.Until(due); wait > time.Millisecond {
 		timer := time.NewTimer(wait)
@@ -137,8 +149,8 @@ func (p *publisher) settle(ctx context.Context, f sent) error {
 		p.retries.Add(1)
 		ack, err = p.attempt(ctx, f.event)
 	}
+	p.lastSeq.Store(max(p.lastSeq.Load(), ack.Sequence)) // before acked, which says that it is
 	n := p.acked.Add(1)
-	p.lastSeq.Store(max(p.lastSeq.Load(), ack.Sequence))
 	if p.onAck != nil {
 		p.onAck(n)
 	}

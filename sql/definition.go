@@ -1,7 +1,6 @@
 package sql
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -58,9 +57,9 @@ func (c *Compiler) parseSelect(query string) (*ast.Select, error) {
 	case *ast.Select:
 		return sel, refuseClauses(sel)
 	case *ast.SetOp:
-		return nil, errors.New("UNION is not possible in a materialized view: make one view for each SELECT, and a view over both to read them")
+		return nil, refused("UNION is not possible in a materialized view: make one view for each SELECT, and put UNION ALL between them when reading")
 	default:
-		return nil, errors.New("a materialized view is defined by a SELECT")
+		return nil, coded(1064, "42000", "a materialized view is defined by a SELECT")
 	}
 }
 
@@ -87,7 +86,9 @@ func (c *Compiler) CompileView(def *views.ViewDef, stream *views.StreamDef) (*vi
 	}
 	d.plan.Projection = len(d.keys) == 0 && len(d.aggs) == 0
 	if d.plan.Projection {
-		d.project()
+		if err := d.project(); err != nil {
+			return nil, err
+		}
 	}
 	var where ast.Expr
 	if sel.Where != nil {
@@ -113,7 +114,7 @@ func (d *definition) readItems(sel *ast.Select) error {
 			}
 			d.items = append(d.items, item{name: itemName(e), expr: e.Expr})
 		default:
-			return fmt.Errorf("%s is not possible in a materialized view", ast.String(se))
+			return refused("%s is not possible in a materialized view", ast.String(se))
 		}
 	}
 	seen := map[string]bool{}
@@ -121,9 +122,9 @@ func (d *definition) readItems(sel *ast.Select) error {
 		key := strings.ToLower(it.name)
 		switch {
 		case seen[key]:
-			return fmt.Errorf("two columns are named %s: give one another name with AS", it.name)
+			return coded(1060, "42S21", "two columns are named %s: give one another name with AS", it.name)
 		case strings.HasPrefix(it.name, "__"):
-			return fmt.Errorf("the column name %s begins with __, which is kept for partial states: choose another with AS", it.name)
+			return coded(1166, "42000", "the column name %s begins with __, which is kept for partial states: choose another with AS", it.name)
 		}
 		seen[key] = true
 	}
@@ -156,7 +157,7 @@ func (d *definition) readKeys(groupBy ast.GroupBy) error {
 		}
 		it := d.items[at]
 		if len(aggregatesIn(it.expr)) > 0 {
-			return fmt.Errorf("GROUP BY %s is an aggregate: group by what events have", it.name)
+			return coded(1056, "42000", "GROUP BY %s is an aggregate: group by what events have", it.name)
 		}
 		if slices.Contains(d.names, it.name) {
 			continue
@@ -172,7 +173,7 @@ func (d *definition) keyItem(e ast.Expr) (int, error) {
 	if v, ok := e.(*ast.SQLVal); ok && v.Type == ast.IntVal {
 		n, err := strconv.Atoi(string(v.Val))
 		if err != nil || n < 1 || n > len(d.items) {
-			return 0, fmt.Errorf("GROUP BY %s: there are %d columns", v.Val, len(d.items))
+			return 0, misnamed("GROUP BY %s: the SELECT has %d columns", v.Val, len(d.items))
 		}
 		return n - 1, nil
 	}
@@ -192,7 +193,7 @@ func (d *definition) keyItem(e ast.Expr) (int, error) {
 		}
 		return 0, d.unknownColumn(col.Name.String())
 	}
-	return 0, fmt.Errorf("GROUP BY %s is not a column of the SELECT: select it too, since the group key is the view's primary key", ast.String(e))
+	return 0, refused("GROUP BY %s is not a column of the SELECT: select it too, since the group key is the view's primary key", ast.String(e))
 }
 
 func (d *definition) isColumn(c *ast.ColName) bool {
@@ -207,13 +208,10 @@ func (d *definition) unknownColumn(name string) error {
 	for _, c := range d.stream.AllColumns() {
 		names = append(names, c.Name)
 	}
-	for _, it := range d.items {
-		names = append(names, it.name)
-	}
 	if near := ddl.Nearest(name, names); near != "" {
-		return fmt.Errorf("stream %s has no column %s: did you mean %s?", d.stream.Name, name, near)
+		return misnamed("stream %s has no column %s: did you mean %s?", d.stream.Name, name, near)
 	}
-	return fmt.Errorf("stream %s has no column %s", d.stream.Name, name)
+	return misnamed("stream %s has no column %s", d.stream.Name, name)
 }
 
 // sameExpr says whether two expressions are the same but for the case of names
@@ -245,8 +243,13 @@ func (d *definition) aggregate(call *ast.FuncExpr) int {
 
 // project makes a view without aggregates and group key one that is keyed by
 // the sequence of its events.
-func (d *definition) project() {
+func (d *definition) project() error {
 	seq := &ast.ColName{Name: ast.NewColIdent(views.Extras[views.ExtraSeq].Name)}
+	for _, it := range d.items {
+		if strings.EqualFold(it.name, seq.Name.String()) && !sameExpr(it.expr, seq) {
+			return coded(1166, "42000", "the column name %s is kept for the key of a view without GROUP BY: choose another with AS", it.name)
+		}
+	}
 	if !slices.ContainsFunc(d.items, func(it item) bool { return sameExpr(it.expr, seq) }) {
 		d.items = append(d.items, item{name: views.Extras[views.ExtraSeq].Name, expr: seq})
 	}
@@ -257,6 +260,7 @@ func (d *definition) project() {
 			break
 		}
 	}
+	return nil
 }
 
 // compileEvents compiles what is computed from each event: the filter, the
@@ -295,7 +299,7 @@ func (d *definition) compileEvents(where ast.Expr) error {
 			return err
 		}
 		if len(aggregatesIn(where)) > 0 {
-			return errors.New("an aggregate is not possible in WHERE: filter the rows of the view when reading it")
+			return coded(1111, "HY000", "an aggregate is not possible in WHERE: filter the rows of the view when reading it")
 		}
 		exprs = append(exprs, where)
 	}
@@ -347,8 +351,8 @@ func (d *definition) compileEvents(where ast.Expr) error {
 func (c *Compiler) resolveAll(d *definition, schema gms.Schema, exprs []ast.Expr) ([]gms.Expression, error) {
 	for _, e := range exprs {
 		err := ast.Walk(func(node ast.SQLNode) (bool, error) {
-			if col, ok := node.(*ast.ColName); ok && !d.isColumn(col) {
-				return false, d.unknownColumn(col.Name.String())
+			if col, ok := node.(*ast.ColName); ok {
+				return false, d.checkColumn(col)
 			}
 			return true, nil
 		}, e)
@@ -369,6 +373,17 @@ func (c *Compiler) resolveAll(d *definition, schema gms.Schema, exprs []ast.Expr
 		}
 	}
 	return resolved, nil
+}
+
+// checkColumn returns an error that helps for a column that is not the stream's.
+func (d *definition) checkColumn(c *ast.ColName) error {
+	if q := c.Qualifier.Name.String(); q != "" && !strings.EqualFold(q, d.alias) {
+		return misnamed("there is no %s in FROM: write %s, or the column's name alone", ast.String(c), d.alias+"."+c.Name.String())
+	}
+	if !d.isColumn(c) {
+		return d.unknownColumn(c.Name.String())
+	}
+	return nil
 }
 
 // reads notes the columns of the stream that the view needs.
@@ -406,24 +421,27 @@ func aggregateArg(call *ast.FuncExpr) (ast.Expr, error) {
 		switch call.Name.Lowered() {
 		case "min", "max":
 		default:
-			return nil, fmt.Errorf("%s(DISTINCT …) is not possible in a materialized view: only COUNT(DISTINCT x) is", name)
+			return nil, refused("%s(DISTINCT …) is not possible in a materialized view: only COUNT(DISTINCT x) is", name)
 		}
 	}
+	if call.Distinct && len(call.Exprs) > want {
+		return nil, refused("%s counts combinations: make one value of each, as in COUNT(DISTINCT CONCAT(a, '|', b))", ast.String(call))
+	}
 	if len(call.Exprs) != want {
-		return nil, fmt.Errorf("%s: write %s", ast.String(call), usage)
+		return nil, misused("%s: write %s", ast.String(call), usage)
 	}
 	if _, star := call.Exprs[0].(*ast.StarExpr); star {
 		if call.Name.Lowered() != "count" || call.Distinct {
-			return nil, fmt.Errorf("%s: write %s", ast.String(call), usage)
+			return nil, misused("%s: write %s", ast.String(call), usage)
 		}
 		return nil, nil
 	}
 	a, ok := call.Exprs[0].(*ast.AliasedExpr)
 	if !ok {
-		return nil, fmt.Errorf("%s: write %s", ast.String(call), usage)
+		return nil, misused("%s: write %s", ast.String(call), usage)
 	}
 	if len(aggregatesIn(a.Expr)) > 0 {
-		return nil, fmt.Errorf("%s: an aggregate of an aggregate is not possible", ast.String(call))
+		return nil, coded(1111, "HY000", "%s: an aggregate of an aggregate is not possible", ast.String(call))
 	}
 	return a.Expr, nil
 }
@@ -481,7 +499,7 @@ func asFloat(x column.Expr) column.Expr {
 }
 
 func percentile(call *ast.FuncExpr) (float64, error) {
-	usage := fmt.Errorf("%s: the second argument is a number from 0 to 1, written out, such as 0.95", ast.String(call))
+	usage := misused("%s: the second argument is a number from 0 to 1, written out, such as 0.95", ast.String(call))
 	a, ok := call.Exprs[1].(*ast.AliasedExpr)
 	if !ok {
 		return 0, usage
@@ -595,7 +613,7 @@ func aggColumn(i int) string { return fmt.Sprintf("__agg%d", i+1) }
 // overRow returns an item with its aggregates and parts of the key replaced by
 // columns of rowSchema.
 func (d *definition) overRow(it item) (ast.Expr, error) {
-	var stray string
+	var stray error
 	expr := d.replace(it.expr, func(e ast.Expr) ast.Expr {
 		if key := slices.IndexFunc(d.keys, func(k ast.Expr) bool { return sameExpr(k, e) }); key >= 0 {
 			return &ast.ColName{Name: ast.NewColIdent(keyColumn(key))}
@@ -607,18 +625,15 @@ func (d *definition) overRow(it item) (ast.Expr, error) {
 			}
 		case *ast.ColName:
 			if !d.isColumn(e) {
-				stray = d.unknownColumn(e.Name.String()).Error()
-			} else if stray == "" {
-				stray = fmt.Sprintf("column %s is neither in GROUP BY nor inside an aggregate: add it to GROUP BY, or take its MIN or MAX", e.Name)
+				stray = d.unknownColumn(e.Name.String())
+			} else if stray == nil {
+				stray = coded(1055, "42000", "column %s is neither in GROUP BY nor inside an aggregate: add it to GROUP BY, or take its MIN or MAX", e.Name)
 			}
 			return e
 		}
 		return nil
 	})
-	if stray != "" {
-		return nil, errors.New(stray)
-	}
-	return expr, nil
+	return expr, stray
 }
 
 // replace returns e with subexpressions replaced: those for which f does not

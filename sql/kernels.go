@@ -21,6 +21,7 @@ type kernelCompiler struct {
 	cols   []column.Type // of the table's columns
 	types  []gms.Type
 	newCtx func() *gms.Context // for row-by-row evaluation
+	ctx    *gms.Context        // for constants, once one was met
 }
 
 // compile returns the vector expression for e.
@@ -115,7 +116,10 @@ func (k *kernelCompiler) literal(e *expression.Literal) column.Expr {
 	if err != nil {
 		return nil
 	}
-	v := fromEngine(k.newCtx(), e.Value(), e.Type(), t)
+	if k.ctx == nil {
+		k.ctx = k.newCtx()
+	}
+	v := fromEngine(k.ctx, e.Value(), e.Type(), t)
 	if v.IsNull() && e.Value() != nil {
 		return nil
 	}
@@ -151,9 +155,9 @@ func unify(x, y column.Expr) (column.Expr, column.Expr) {
 	case a == b && a != column.Dec:
 		return x, y
 	case a == column.Float && isNumber(b):
-		return x, &column.ToFloat{X: y}
+		return x, besideFloat(x, y)
 	case b == column.Float && isNumber(a):
-		return &column.ToFloat{X: x}, y
+		return besideFloat(y, x), y
 	case a == column.Uint && b == column.Int:
 		return x, nonNegative(y)
 	case b == column.Uint && a == column.Int:
@@ -173,6 +177,22 @@ func isNumber(k column.Kind) bool {
 func isNullConst(e column.Expr) bool {
 	c, ok := e.(*column.Const)
 	return ok && c.V.IsNull()
+}
+
+// doubleDigits is how many digits of a decimal a DOUBLE always keeps apart.
+const doubleDigits = 15
+
+// besideFloat returns the number n as a DOUBLE to be compared with f, or nil.
+// The engine compares a DOUBLE with a decimal as decimals, and a FLOAT as the
+// shortest decimal that is read as it.
+func besideFloat(f, n column.Expr) column.Expr {
+	if kind := n.Type().Kind; kind == column.Dec || kind == column.BigDec {
+		c, ok := n.(*column.Const)
+		if !ok || f.Type().SQL == "float" || c.V.Decimal().NumDigits() > doubleDigits {
+			return nil
+		}
+	}
+	return &column.ToFloat{X: n}
 }
 
 // rescale returns a constant number as a decimal of type t, or nil where that

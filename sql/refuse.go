@@ -1,7 +1,6 @@
 package sql
 
 import (
-	"fmt"
 	"strings"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
@@ -27,7 +26,8 @@ var knownAggregates = map[string]string{
 	"variance": notYet, "var_pop": notYet, "var_samp": notYet,
 	"bit_and": notYet, "bit_or": notYet, "bit_xor": notYet,
 	"any_value": "use MIN or MAX, which give the same value however the events are divided",
-	"first":     notYet, "last": notYet, "approx_top_k": notYet, "hop": notYet,
+	"first":     notYet, "last": notYet, "approx_top_k": notYet,
+	"hop": "this version has windows that do not overlap: use TUMBLE, and add up several of them when reading",
 }
 
 const notYet = "this version keeps COUNT, SUM, AVG, MIN, MAX, COUNT(DISTINCT), APPROX_COUNT_DISTINCT and APPROX_PERCENTILE"
@@ -49,18 +49,18 @@ func refuseIn(e ast.Expr, place string) error {
 	return ast.Walk(func(node ast.SQLNode) (bool, error) {
 		switch n := node.(type) {
 		case *ast.Subquery, *ast.ExistsExpr:
-			return false, fmt.Errorf("a subquery is not possible in %s: it would need events of other times; make a view of its own and join when reading", place)
+			return false, refused("a subquery is not possible in %s: it would need events of other times; make a view of its own and join when reading", place)
 		case *ast.GroupConcatExpr:
-			return false, fmt.Errorf("GROUP_CONCAT is not possible in %s: %s", place, knownAggregates["group_concat"])
+			return false, refused("GROUP_CONCAT is not possible in %s: %s", place, knownAggregates["group_concat"])
 		case *ast.Default, *ast.ValuesFuncExpr, *ast.MatchExpr:
-			return false, fmt.Errorf("%s is not possible in %s", ast.String(n), place)
+			return false, refused("%s is not possible in %s", ast.String(n), place)
 		case *ast.SQLVal:
 			if n.Type == ast.ValArg {
-				return false, fmt.Errorf("a parameter is not possible in %s: write the value out", place)
+				return false, refused("a parameter is not possible in %s: write the value out", place)
 			}
 		case *ast.ColName:
 			if name := n.Name.String(); strings.HasPrefix(name, "@") {
-				return false, fmt.Errorf("the variable %s is not possible in %s: its value may change; write the value out", name, place)
+				return false, refused("the variable %s is not possible in %s: its value may change; write the value out", name, place)
 			}
 		case *ast.FuncExpr:
 			return true, refuseFunc(n, place)
@@ -72,19 +72,19 @@ func refuseIn(e ast.Expr, place string) error {
 func refuseFunc(n *ast.FuncExpr, place string) error {
 	name := n.Name.Lowered()
 	if n.Over != nil {
-		return fmt.Errorf("a window function (%s … OVER) is not possible in %s: use it when reading the view", strings.ToUpper(name), place)
+		return refused("a window function (%s … OVER) is not possible in %s: use it when reading the view", strings.ToUpper(name), place)
 	}
 	if volatileFuncs[name] || name == "unix_timestamp" && len(n.Exprs) == 0 {
 		return volatileError(strings.ToUpper(name)+"()", place)
 	}
 	if why, ok := knownAggregates[name]; ok {
-		return fmt.Errorf("%s is not possible in %s: %s", strings.ToUpper(name), place, why)
+		return refused("%s is not possible in %s: %s", strings.ToUpper(name), place, why)
 	}
 	return nil
 }
 
 func volatileError(name, place string) error {
-	return fmt.Errorf("%s is not possible in %s: its value changes from one run to the next, and a rebuild would give other rows; use a column of the event, or _time, when the log received it", name, place)
+	return refused("%s is not possible in %s: its value changes from one run to the next, and a rebuild would give other rows; use a column of the event, or _time, when the log received it", name, place)
 }
 
 // refuseVolatile returns an error where the engine says that an expression may
@@ -120,21 +120,21 @@ func refuseClauses(sel *ast.Select) error {
 	const read = "apply it when reading the view"
 	switch {
 	case sel.With != nil:
-		return fmt.Errorf("WITH is not possible in a materialized view: a definition reads one stream")
+		return refused("WITH is not possible in a materialized view: a definition reads one stream")
 	case sel.QueryOpts.Distinct:
-		return fmt.Errorf("SELECT DISTINCT is not possible in a materialized view: GROUP BY the columns instead")
+		return refused("SELECT DISTINCT is not possible in a materialized view: GROUP BY the columns instead")
 	case sel.Having != nil:
-		return fmt.Errorf("HAVING is not possible in a materialized view: a group that fails it now may pass it after the next event; filter when reading: SELECT … FROM the view WHERE …")
+		return refused("HAVING is not possible in a materialized view: a group that fails it now may pass it after the next event; filter when reading: SELECT … FROM the view WHERE …")
 	case len(sel.OrderBy) > 0:
-		return fmt.Errorf("ORDER BY is not possible in a materialized view: its rows are kept in the order of the group key; %s", read)
+		return refused("ORDER BY is not possible in a materialized view: its rows are kept in the order of the group key; %s", read)
 	case sel.Limit != nil:
-		return fmt.Errorf("LIMIT is not possible in a materialized view: %s", read)
+		return refused("LIMIT is not possible in a materialized view: %s", read)
 	case len(sel.Window) > 0:
-		return fmt.Errorf("WINDOW is not possible in a materialized view: %s", read)
+		return refused("WINDOW is not possible in a materialized view: %s", read)
 	case sel.Into != nil:
-		return fmt.Errorf("INTO is not possible in a materialized view")
+		return refused("INTO is not possible in a materialized view")
 	case sel.Lock != "":
-		return fmt.Errorf("FOR UPDATE is not possible in a materialized view")
+		return refused("FOR UPDATE is not possible in a materialized view")
 	}
 	return nil
 }
@@ -144,7 +144,7 @@ func refuseClauses(sel *ast.Select) error {
 func streamOf(sel *ast.Select) (name ast.TableName, alias string, err error) {
 	if len(sel.From) != 1 {
 		if len(sel.From) == 0 {
-			return name, "", fmt.Errorf("the definition needs FROM and the stream it reads")
+			return name, "", coded(1096, "HY000", "the definition needs FROM and the stream it reads")
 		}
 		return name, "", joinError()
 	}
@@ -153,14 +153,14 @@ func streamOf(sel *ast.Select) (name ast.TableName, alias string, err error) {
 		if _, join := sel.From[0].(*ast.JoinTableExpr); join {
 			return name, "", joinError()
 		}
-		return name, "", fmt.Errorf("a definition reads FROM one stream, not from %s", ast.String(sel.From[0]))
+		return name, "", refused("a definition reads FROM one stream, not from %s", ast.String(sel.From[0]))
 	}
 	name, ok = t.Expr.(ast.TableName)
 	if !ok {
-		return name, "", fmt.Errorf("a subquery in FROM is not possible in a materialized view: a definition reads one stream")
+		return name, "", refused("a subquery in FROM is not possible in a materialized view: a definition reads one stream")
 	}
 	if name.Name.String() == "dual" {
-		return name, "", fmt.Errorf("the definition needs FROM and the stream it reads")
+		return name, "", coded(1096, "HY000", "the definition needs FROM and the stream it reads")
 	}
 	if alias = t.As.String(); alias == "" {
 		alias = name.Name.String()
@@ -169,5 +169,5 @@ func streamOf(sel *ast.Select) (name ast.TableName, alias string, err error) {
 }
 
 func joinError() error {
-	return fmt.Errorf("a join is not possible in a materialized view: make one view for each stream and join them when reading")
+	return refused("a join is not possible in a materialized view: make one view for each stream and join them when reading")
 }

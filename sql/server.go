@@ -12,7 +12,9 @@ package sql
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -106,7 +108,7 @@ func (s *Server) exec(ctx context.Context, query string) error {
 	if e := rows.Close(c); e != nil {
 		return e
 	}
-	if err.Error() != "EOF" {
+	if !errors.Is(err, io.EOF) {
 		return err
 	}
 	return nil

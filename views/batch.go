@@ -161,7 +161,9 @@ func (v *View) batch(ctx context.Context, kind string, full bool) (err error) {
 	defer func() { job.end(err) }()
 	rows, err := v.compute(ctx, br.From-1, br.To, func(seq uint64) { job.progress(seq - br.From + 1) })
 	if err == nil && rows.gaps > 0 && !full {
-		err = fmt.Errorf("the log no longer holds %d of the events %d to %d", rows.gaps, br.From, br.To)
+		v.log().Warn("the log no longer holds all events of a batch run: the speed layer's states are taken over instead",
+			"from_seq", br.From, "to_seq", br.To, "missing", rows.gaps)
+		rows, err = v.fromEpochs(rows)
 	}
 	br.Finished = time.Now().UTC()
 	if err == nil {
@@ -181,6 +183,32 @@ func (v *View) batch(ctx context.Context, kind string, full bool) (err error) {
 		v.log().Error("cannot write down that a batch run failed", "error", e)
 	}
 	return err
+}
+
+// fromEpochs returns what the closed speed epochs hold in the place of rows
+// that the log cannot give any more. States combine, so it is the same.
+func (v *View) fromEpochs(rows *run) (*run, error) {
+	taken := &run{from: rows.from, to: rows.to, span: rows.span, gaps: rows.gaps, table: rows.table.New()}
+	err := v.store.db.View(func(tx *bolt.Tx) error {
+		m, err := v.store.meta(tx)
+		if err != nil {
+			return err
+		}
+		for _, e := range m.Epochs {
+			b := tx.Bucket(speedBucket(e.ID))
+			if e.To == 0 || e.To > rows.to || b == nil {
+				continue
+			}
+			taken.span.union(e.Span)
+			if err := b.ForEach(func(k, states []byte) error {
+				return taken.table.Decode(taken.table.Group(k), states)
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return taken, err
 }
 
 func jobKind(mode Mode, full bool) string {

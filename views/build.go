@@ -61,10 +61,17 @@ func (e *Engine) recoverView(ctx context.Context, entry *viewEntry) (again bool)
 	v := newView(e, s.Stream, def, plan, entry.Version)
 	meta, err := v.openExisting(ctx)
 	if err != nil {
-		log.Error("the view's file is not to be trusted; the view is built again from the log", "reason", err)
 		if v.store != nil {
 			_ = v.store.db.Close()
+			v.store = nil
 		}
+		if s.id.First > 1 {
+			// History below the log's floor cannot be computed again.
+			v.fail(fmt.Errorf("its file is not to be trusted (%w), and the log begins at sequence %d only: DROP and CREATE the view to have it without what came before", err, s.id.First))
+			e.views[nameKey(def.Database, def.Name)] = v
+			return false
+		}
+		log.Error("the view's file is not to be trusted; the view is built again from the log", "reason", err)
 		return true
 	}
 	v.cut.Store(meta.Cut)
