@@ -155,11 +155,11 @@ func (c *Compiler) CompileStream(def *views.StreamDef) (*views.StreamPlan, error
 		}
 		e, err := c.resolveText(def, schema, col.Generated)
 		if err != nil {
-			return nil, fmt.Errorf("column %s: %w", col.Name, err)
+			return nil, &views.DefinitionError{Column: col.Name, Err: err}
 		}
 		x, err := k.compile(e)
 		if err != nil {
-			return nil, fmt.Errorf("column %s: %w", col.Name, err)
+			return nil, &views.DefinitionError{Column: col.Name, Err: err}
 		}
 		p.Generated[i] = views.Cast(x, col)
 		p.Reads[i] = fieldsOf(e)
@@ -185,7 +185,11 @@ func (c *Compiler) resolveText(def *views.StreamDef, schema gms.Schema, text str
 		return nil, err
 	}
 	if len(aggregatesIn(a.Expr)) > 0 {
-		return nil, fmt.Errorf("%s is an aggregate: a generated column is computed from one event", text)
+		return nil, coded(1111, "HY000", "%s is an aggregate: a generated column is computed from one event", text)
+	}
+	d := &definition{c: c, stream: def, alias: def.Name}
+	if err := d.checkColumns(a.Expr); err != nil {
+		return nil, err
 	}
 	exprs, err := c.resolve(def.Name, schema, []ast.Expr{a.Expr})
 	if err != nil {
@@ -199,10 +203,10 @@ func (c *Compiler) resolveText(def *views.StreamDef, schema gms.Schema, text str
 func parseText(text string) (ast.Statement, error) {
 	stmt, rest, err := ast.ParseOne(context.Background(), text)
 	if err != nil {
-		return nil, gmsx.Error(1064, "42000", "%s", err)
+		return nil, &selectError{err.Error()}
 	}
 	if rest > 0 && strings.Trim(text[rest:], "; \t\r\n") != "" {
-		return nil, gmsx.Error(1064, "42000", "unexpected text behind the statement: %s", text[rest:])
+		return nil, coded(1064, "42000", "unexpected text behind the statement: %s", text[rest:])
 	}
 	return rewriteStatement(stmt)
 }
@@ -214,7 +218,7 @@ func checkGenerated(p *views.StreamPlan) error {
 	var visit func(i int) error
 	visit = func(i int) error {
 		if state[i] == visiting {
-			return fmt.Errorf("column %s is computed from itself: generated columns may not go in circles", p.Def.Columns[i].Name)
+			return &views.DefinitionError{Column: p.Def.Columns[i].Name, Err: errors.New("it is computed from itself: generated columns may not go in circles")}
 		}
 		if state[i] == done || p.Generated[i] == nil {
 			return nil

@@ -193,6 +193,13 @@ func (d *definition) keyItem(e ast.Expr) (int, error) {
 		}
 		return 0, d.unknownColumn(col.Name.String())
 	}
+	if isCol {
+		for i, it := range d.items {
+			if strings.EqualFold(it.name, col.Name.String()) {
+				return 0, refused("GROUP BY %s means the column of the stream, not %s: give that another name with AS, or write GROUP BY %d", it.name, ast.String(it.expr), i+1)
+			}
+		}
+	}
 	return 0, refused("GROUP BY %s is not a column of the SELECT: select it too, since the group key is the view's primary key", ast.String(e))
 }
 
@@ -341,7 +348,7 @@ func (d *definition) compileEvents(where ast.Expr) error {
 			return fmt.Errorf("WHERE: %w", err)
 		}
 		if d.plan.Filter = truthOf(x); d.plan.Filter == nil {
-			return fmt.Errorf("WHERE %s is not a condition: compare it with something", ast.String(where))
+			return refused("WHERE %s is not a condition: compare it with something", ast.String(where))
 		}
 	}
 	return nil
@@ -350,13 +357,7 @@ func (d *definition) compileEvents(where ast.Expr) error {
 // resolveAll resolves expressions over the stream, with errors that help.
 func (c *Compiler) resolveAll(d *definition, schema gms.Schema, exprs []ast.Expr) ([]gms.Expression, error) {
 	for _, e := range exprs {
-		err := ast.Walk(func(node ast.SQLNode) (bool, error) {
-			if col, ok := node.(*ast.ColName); ok {
-				return false, d.checkColumn(col)
-			}
-			return true, nil
-		}, e)
-		if err != nil {
+		if err := d.checkColumns(e); err != nil {
 			return nil, err
 		}
 	}
@@ -375,7 +376,17 @@ func (c *Compiler) resolveAll(d *definition, schema gms.Schema, exprs []ast.Expr
 	return resolved, nil
 }
 
-// checkColumn returns an error that helps for a column that is not the stream's.
+// checkColumns returns an error that helps if e reads what the stream has not.
+func (d *definition) checkColumns(e ast.Expr) error {
+	return ast.Walk(func(node ast.SQLNode) (bool, error) {
+		if col, ok := node.(*ast.ColName); ok {
+			return false, d.checkColumn(col)
+		}
+		return true, nil
+	}, e)
+}
+
+// checkColumn is checkColumns for one column.
 func (d *definition) checkColumn(c *ast.ColName) error {
 	if q := c.Qualifier.Name.String(); q != "" && !strings.EqualFold(q, d.alias) {
 		return misnamed("there is no %s in FROM: write %s, or the column's name alone", ast.String(c), d.alias+"."+c.Name.String())

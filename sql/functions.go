@@ -201,19 +201,19 @@ func rewriteTumble(n *ast.FuncExpr) error {
 		}
 	}
 	if len(n.Exprs) != 2 && len(n.Exprs) != 3 {
-		return errors.New(usage)
+		return misused("%s", usage)
 	}
 	size, err := intervalArg(n.Exprs[1])
 	if err != nil {
-		return fmt.Errorf("%s: %w", usage, err)
+		return misused("%s: %s", usage, err)
 	}
 	if size <= 0 {
-		return fmt.Errorf("%s: the length must be more than nothing", usage)
+		return misused("%s: the length must be more than nothing", usage)
 	}
 	offset := int64(0)
 	if len(n.Exprs) == 3 {
 		if offset, err = intervalArg(n.Exprs[2]); err != nil {
-			return fmt.Errorf("%s: %w", usage, err)
+			return misused("%s: %s", usage, err)
 		}
 	}
 	n.Exprs = ast.SelectExprs{n.Exprs[0], intArg(size), intArg(offset)}

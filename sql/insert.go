@@ -241,12 +241,11 @@ func (t *streamTable) jsonTime(c *views.ColumnDef, at time.Time) any {
 
 // rewrite is what the server does to every statement that the engine parses.
 func (s *Server) rewrite(stmt ast.Statement) (ast.Statement, error) {
-	if in, ok := stmt.(*ast.Insert); ok {
-		if err := s.nameInsertColumns(in); err != nil {
-			return nil, err
-		}
+	if err := s.checkWrite(stmt); err != nil {
+		return nil, err
 	}
-	return rewriteStatement(stmt)
+	stmt, err := rewriteStatement(stmt)
+	return stmt, sqlError(err)
 }
 
 // nameInsertColumns gives an INSERT into a stream without a list of columns

@@ -32,11 +32,18 @@ func (k *kernelCompiler) compile(e gms.Expression) (column.Expr, error) {
 	return k.fallback(e)
 }
 
-// must is compile for a part of a kernel; nil where e has no type of ours.
+// part is compile for a part of a kernel; nil where e has no type of ours. A
+// decimal that the engine computes may be beyond the type that it announces,
+// which shows only when it leaves the engine: what is made of one stays there.
 func (k *kernelCompiler) part(e gms.Expression) column.Expr {
 	x, err := k.compile(e)
 	if err != nil {
 		return nil
+	}
+	if kind := x.Type().Kind; kind == column.Dec || kind == column.BigDec {
+		if _, ok := x.(*rowExpr); ok {
+			return nil
+		}
 	}
 	return x
 }
@@ -458,16 +465,51 @@ type rowExpr struct {
 }
 
 func (k *kernelCompiler) fallback(e gms.Expression) (column.Expr, error) {
-	t, err := columnType(e.Type())
+	et := resultType(e)
+	t, err := columnType(et)
 	if err != nil {
 		return nil, err
 	}
-	r := &rowExpr{e: e, et: e.Type(), t: t, width: len(k.cols), ctx: k.newCtx(), row: make(gms.Row, len(k.cols))}
+	r := &rowExpr{e: e, et: et, t: t, width: len(k.cols), ctx: k.newCtx(), row: make(gms.Row, len(k.cols))}
 	for _, i := range fieldsOf(e) {
 		r.fields = append(r.fields, i)
 		r.makers = append(r.makers, newValueMaker(k.types[i]))
 	}
 	return r, nil
+}
+
+// resultType is a type that has room for every value of e. The engine gives
+// products and quotients of DECIMALs the digits of one factor, and times that
+// were calculated no fractions of a second.
+func resultType(e gms.Expression) gms.Type {
+	t := e.Type()
+	if types.IsTime(t) && !types.IsDateType(t) && !types.IsTimespan(t) {
+		return datetime6
+	}
+	d, ok := t.(gms.DecimalType)
+	if !ok {
+		return t
+	}
+	digits := int(d.Scale()) + 1
+	gms.Inspect(e, func(e gms.Expression) bool {
+		if e != nil && len(e.Children()) == 0 {
+			digits += digitsOf(e.Type())
+		}
+		return true
+	})
+	wide, err := types.CreateDecimalType(uint8(min(max(digits, int(d.Precision())), types.DecimalTypeMaxPrecision)), d.Scale())
+	if err != nil {
+		return t
+	}
+	return wide
+}
+
+// digitsOf is how many digits a number of type t may have.
+func digitsOf(t gms.Type) int {
+	if d, ok := t.(gms.DecimalType); ok {
+		return int(d.Precision())
+	}
+	return 20 // of a BIGINT and its sign
 }
 
 // fieldsOf returns the columns that e reads.

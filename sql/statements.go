@@ -111,7 +111,7 @@ func (st *statement) RowIter(ctx *gms.Context) (gms.RowIter, error) {
 		if p.IfExists && errors.Is(err, views.ErrUnknown) {
 			return nil, nil
 		}
-		return nil, sqlError(err)
+		return nil, st.unknown(err, db, name)
 	case *ddl.ShowStreams:
 		return st.showStreams(ctx, p)
 	case *ddl.ShowCreateStream:
@@ -124,7 +124,7 @@ func (st *statement) RowIter(ctx *gms.Context) (gms.RowIter, error) {
 		if p.IfExists && errors.Is(err, views.ErrUnknown) {
 			return nil, nil
 		}
-		return nil, sqlError(err)
+		return nil, st.unknown(err, db, name)
 	case *ddl.ShowViews:
 		return st.showViews(ctx, p)
 	case *ddl.ShowCreateView:
@@ -135,7 +135,7 @@ func (st *statement) RowIter(ctx *gms.Context) (gms.RowIter, error) {
 		if err == nil {
 			err = st.server.cfg.Engine.Refresh(ctx, v, p.Full)
 		}
-		return nil, sqlError(err)
+		return nil, st.unknown(err, db, name)
 	case *ddl.AlterView:
 		return nil, gmsx.Error(1235, "42000", "ALTER MATERIALIZED VIEW is not in this version: use CREATE OR REPLACE MATERIALIZED VIEW with the new options")
 	default:
@@ -165,27 +165,41 @@ func checkDatabase(database string) error {
 	return gmsx.Error(1049, "42000", "Unknown database '%s': streams and views are in %s", database, views.DefaultDatabase)
 }
 
-// sqlError gives the engine's errors MySQL's numbers.
-func sqlError(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, views.ErrUnknown):
-		return gmsx.Error(1146, "42S02", "%s", err)
-	case errors.Is(err, views.ErrExists):
-		return gmsx.Error(1050, "42S01", "%s", err)
-	case errors.Is(err, views.ErrInUse):
-		return gmsx.Error(3730, "HY000", "%s", err)
-	case errors.Is(err, views.ErrBuilding):
-		return gmsx.Error(1105, "HY000", "%s", err)
-	default:
-		return err
+// errNotYet is what an option is that later versions take.
+var errNotYet = errors.New("is not in this version")
+
+// unknown is sqlError. To what is not known it adds what was meant.
+func (st *statement) unknown(err error, database, name string) error {
+	if !errors.Is(err, views.ErrUnknown) {
+		return sqlError(err)
 	}
+	if dbErr := checkDatabase(database); dbErr != nil {
+		return dbErr
+	}
+	engine := st.server.cfg.Engine
+	if v, _, _ := findLayer(engine, database, name); v != nil {
+		return gmsx.Error(1347, "HY000", "%s is a materialized view", name)
+	}
+	if _, ok := engine.Stream(database, name); ok {
+		return gmsx.Error(1347, "HY000", "%s is a stream", name)
+	}
+	var names []string
+	list, _ := engine.Views()
+	for _, v := range list {
+		names = append(names, v.Def.Name)
+	}
+	if near := ddl.Nearest(name, names); near != "" {
+		return gmsx.Error(1146, "42S02", "%s: did you mean %s?", err, near)
+	}
+	return sqlError(err)
 }
 
-// optionError points at the value of an option.
+// optionError points at the value of an option, or at its name.
 func (st *statement) optionError(o ddl.Option, err error) error {
-	return gmsx.Error(1231, "42000", "%s", ddl.NewError(st.text, o.ValuePos, o.Name+": "+err.Error()))
+	if errors.Is(err, errNotYet) {
+		return st.errorAt(1235, "42000", o.Pos, fmt.Errorf("the option %s %w", o.Name, err))
+	}
+	return st.errorAt(1231, "42000", o.ValuePos, fmt.Errorf("%s: %w", o.Name, err))
 }
 
 func (st *statement) createStream(ctx *gms.Context, p *ddl.CreateStream) error {
@@ -213,40 +227,76 @@ func (st *statement) createStream(ctx *gms.Context, p *ddl.CreateStream) error {
 	plain.IfNotExists = false
 	plain.Name = ddl.Name{Name: def.Name}
 	def.Text = plain.String()
-	if err := checkEventTime(def); err != nil {
-		return gmsx.Error(1054, "42S22", "%s", err)
+	if o, given := p.Options.Get("pattern"); given && def.Format != views.FormatRegex {
+		return st.optionError(o, errors.New("it is for format = 'regex' alone"))
+	}
+	if name, err := checkEventTime(def); err != nil {
+		o, _ := p.Options.Get(name)
+		return st.optionError(o, err)
 	}
 	err := st.server.cfg.Engine.CreateStream(ctx, def)
 	if p.IfNotExists && errors.Is(err, views.ErrExists) {
 		return nil
 	}
-	return sqlError(err)
+	return st.streamError(p, err)
 }
 
-func checkEventTime(def *views.StreamDef) error {
+// streamError is sqlError, and points at the option or column that is wrong.
+func (st *statement) streamError(p *ddl.CreateStream, err error) error {
+	var def *views.DefinitionError
+	if !errors.As(err, &def) {
+		return sqlError(err)
+	}
+	if o, ok := p.Options.Get(def.Option); ok {
+		return st.optionError(o, def.Err)
+	}
+	pos := p.Name.Pos
+	for _, c := range p.Columns {
+		if c.Name == def.Column {
+			pos = c.Pos
+		}
+	}
+	return st.errorAt(1064, "42000", pos, def)
+}
+
+// errorAt points at a place of the statement. An error with a number of its
+// own keeps it.
+func (st *statement) errorAt(number int, state string, pos int, err error) error {
+	var own *codedError
+	if errors.As(err, &own) {
+		number, state = own.number, own.state
+	}
+	return gmsx.Error(number, state, "%s", strings.TrimPrefix(ddl.NewError(st.text, pos, err.Error()).Error(), "syntax "))
+}
+
+// checkEventTime returns the option that is wrong, and why.
+func checkEventTime(def *views.StreamDef) (option string, err error) {
 	if def.EventTime == "" {
 		if def.TimeFormat != "" {
-			return errors.New("time_format is the format of the event_time column: name that with event_time = '…'")
+			return "time_format", errors.New("it is the format of the event_time column: name that with event_time = '…'")
 		}
-		return nil
+		return "", nil
 	}
 	var names []string
 	for _, c := range def.Columns {
 		if strings.EqualFold(c.Name, def.EventTime) {
 			if c.Type.Kind != column.Time {
-				return fmt.Errorf("event_time = '%s': the column must be a DATETIME, not %s", c.Name, c.Type)
+				return "event_time", fmt.Errorf("the column %s must be a DATETIME, not %s", c.Name, c.Type)
 			}
-			return nil
+			return "", nil
 		}
 		names = append(names, c.Name)
 	}
 	if near := ddl.Nearest(def.EventTime, names); near != "" {
-		return fmt.Errorf("event_time: the stream has no column %s: did you mean %s?", def.EventTime, near)
+		return "event_time", fmt.Errorf("the stream has no column %s: did you mean %s?", def.EventTime, near)
 	}
-	return fmt.Errorf("event_time: the stream has no column %s", def.EventTime)
+	return "event_time", fmt.Errorf("the stream has no column %s", def.EventTime)
 }
 
 func streamOption(def *views.StreamDef, o ddl.Option) (err error) {
+	if o.Value == "" {
+		return errors.New("it is empty: leave the option out")
+	}
 	switch o.Name {
 	case "subjects":
 		def.Subjects, err = ddl.ParseSubjects(o.Value)
@@ -270,12 +320,11 @@ func streamOption(def *views.StreamDef, o ddl.Option) (err error) {
 	case "duplicate_window":
 		def.DuplicateWindow, err = ddl.ParseDuration(o.Value)
 	case "replicas":
-		def.Replicas, err = strconv.Atoi(o.Value)
-		if err == nil && def.Replicas != 1 {
+		if def.Replicas, err = strconv.Atoi(o.Value); err != nil || def.Replicas != 1 {
 			err = errors.New("the embedded log keeps one replica: use 1")
 		}
 	default:
-		err = errors.New("this option is not in this version")
+		err = errNotYet
 	}
 	return err
 }
@@ -297,9 +346,14 @@ func (st *statement) createView(ctx *gms.Context, p *ddl.CreateView) error {
 			return st.optionError(o, err)
 		}
 	}
+	for _, name := range []string{"batch_interval", "batch_events"} {
+		if o, given := p.Options.Get(name); given && def.Mode == views.Kappa {
+			return st.optionError(o, errors.New("a kappa view has no batch layer: leave the option out, or use mode = 'lambda'"))
+		}
+	}
 	database, stream, err := st.server.compiler.StreamName(p.Query)
 	if err != nil {
-		return definitionError(def, err)
+		return st.definitionError(p, err)
 	}
 	if database != "" && !strings.EqualFold(database, def.Database) {
 		return gmsx.Error(1235, "42000", "a view reads a stream of its own database, %s, not of %s", def.Database, database)
@@ -315,7 +369,7 @@ func (st *statement) createView(ctx *gms.Context, p *ddl.CreateView) error {
 	if p.IfNotExists && (errors.Is(err, views.ErrExists) || errors.Is(err, views.ErrBuilding)) {
 		return nil
 	}
-	return definitionError(def, err)
+	return st.definitionError(p, err)
 }
 
 // streamName returns the name of a stream as it was created, or an error that
@@ -325,8 +379,8 @@ func (st *statement) streamName(database, name string) (string, error) {
 	if s, ok := engine.Stream(database, name); ok {
 		return s.Def.Name, nil
 	}
-	if _, err := engine.View(database, name); err == nil {
-		return "", gmsx.Error(1347, "HY000", "%s is a materialized view: a definition reads a stream; aggregate the view further when reading it", name)
+	if v, _, err := findLayer(engine, database, name); v != nil || err != nil {
+		return "", gmsx.Error(1347, "HY000", "%s is a materialized view, not a stream: a definition reads a stream; aggregate a view further when reading it", name)
 	}
 	var names []string
 	for _, s := range engine.Streams() {
@@ -338,18 +392,14 @@ func (st *statement) streamName(database, name string) (string, error) {
 	return "", gmsx.Error(1146, "42S02", "stream %s does not exist: make it with CREATE STREAM", name)
 }
 
-// definitionError gives errors of a definition MySQL's numbers.
-func definitionError(def *views.ViewDef, err error) error {
-	if err == nil {
-		return nil
+// definitionError is sqlError, and finds where in the statement a SELECT is
+// that did not parse.
+func (st *statement) definitionError(p *ddl.CreateView, err error) error {
+	var syntax *selectError
+	if !errors.As(err, &syntax) {
+		return sqlError(err)
 	}
-	if strings.Contains(err.Error(), "has no column") {
-		return gmsx.Error(1054, "42S22", "view %s: %s", def.Name, err)
-	}
-	if strings.Contains(err.Error(), "is not possible in") {
-		return gmsx.Error(1235, "42000", "view %s: %s", def.Name, err)
-	}
-	return sqlError(err)
+	return gmsx.Error(1064, "42000", "%s", ddl.NewError(st.text, p.QueryPos+syntax.at(p.Query), "the SELECT cannot be read from here on"))
 }
 
 func viewOption(def *views.ViewDef, o ddl.Option) (err error) {
@@ -376,7 +426,7 @@ func viewOption(def *views.ViewDef, o ddl.Option) (err error) {
 			err = errors.New("this version delivers exactly once: use exactly_once")
 		}
 	default:
-		err = errors.New("this option is not in this version")
+		err = errNotYet
 	}
 	return err
 }
@@ -445,7 +495,7 @@ func (st *statement) showCreateView(ctx *gms.Context, p *ddl.ShowCreateView) (gm
 			return gms.RowsToRowIter(gms.Row{v.Def.Name, v.Def.Text}), nil
 		}
 	}
-	return nil, sqlError(fmt.Errorf("materialized view %s %w", name, views.ErrUnknown))
+	return nil, st.unknown(fmt.Errorf("materialized view %s %w", name, views.ErrUnknown), db, name)
 }
 
 // matches says whether a name is like a pattern of LIKE, without case.

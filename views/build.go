@@ -165,6 +165,9 @@ func (e *Engine) CreateView(ctx context.Context, def *ViewDef, replace bool) err
 	}
 	for _, suffix := range []string{"", "_batch", "_speed"} {
 		if err := e.checkFree(def.Database, def.Name+suffix, old); err != nil {
+			if suffix != "" {
+				return fmt.Errorf("%w, and the view %s needs that name for one of its layers", err, def.Name)
+			}
 			return err
 		}
 	}

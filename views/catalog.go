@@ -16,6 +16,8 @@ type catalog struct{ db *bolt.DB }
 var (
 	bucketStreams = []byte("streams")
 	bucketViews   = []byte("views")
+	// bucketDropped has the streams of which something is still to be deleted.
+	bucketDropped = []byte("dropped")
 )
 
 // A viewEntry is a view in the catalog: its definition and which file is its.
@@ -32,7 +34,7 @@ func openCatalog(dir string) (*catalog, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{bucketStreams, bucketViews, bucketMeta} {
+		for _, name := range [][]byte{bucketStreams, bucketViews, bucketDropped, bucketMeta} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
@@ -57,6 +59,20 @@ func (c *catalog) put(bucket []byte, key string, value any) error {
 			return err
 		}
 		return tx.Bucket(bucket).Put([]byte(key), raw)
+	})
+}
+
+// dropStream makes a stream one that is dropped.
+func (c *catalog) dropStream(key string, def *StreamDef) error {
+	raw, err := json.Marshal(def)
+	if err != nil {
+		return err
+	}
+	return c.db.Update(func(tx *bolt.Tx) error {
+		if err := tx.Bucket(bucketDropped).Put([]byte(key), raw); err != nil {
+			return err
+		}
+		return tx.Bucket(bucketStreams).Delete([]byte(key))
 	})
 }
 

@@ -53,6 +53,7 @@ func newSetter(c *ColumnDef, timeFormat string) (setter, error) {
 		s.unit, s.nanos = 1, true
 	default:
 		s.clock = layoutClock(timeFormat)
+		return s, checkLayout(timeFormat, s.clock)
 	}
 	return s, nil
 }
@@ -70,6 +71,17 @@ func layoutClock(layout string) func(string) (int64, bool) {
 		}
 		return t.UnixMicro(), err == nil
 	}
+}
+
+// checkLayout refuses a layout that does not say what day it is.
+func checkLayout(layout string, clock func(string) (int64, bool)) error {
+	day := time.Date(2026, 11, 23, 17, 48, 59, 0, time.UTC)
+	t, ok := clock(FormatTime(day, layout))
+	if ok && time.UnixMicro(t).UTC().Format(time.DateOnly) == day.Format(time.DateOnly) {
+		return nil
+	}
+	return &DefinitionError{Option: "time_format", Err: fmt.Errorf("'%s' does not say year, month and day: use unix, unix_ms, unix_us, unix_ns, "+
+		"a strftime format such as '%%d/%%b/%%Y:%%H:%%M:%%S %%z', or one of Go such as '2006-01-02 15:04:05'", layout)}
 }
 
 // text puts a text into row i.

@@ -1,6 +1,8 @@
 package views
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -105,10 +107,7 @@ func (d *decoder) decode(recs []Record, b *column.Batch) []DeadLetter {
 		dead = append(dead, newDeadLetter(&recs[i], reason))
 	}
 	for i := range recs {
-		reason, ok := d.format.row(d, b, i, recs[i].Payload)
-		if ok {
-			reason, ok = d.notNull(b, i)
-		}
+		reason, ok := d.row(b, i, recs[i].Payload)
 		if !ok {
 			reject(i, reason)
 		} else if b.Sel != nil {
@@ -118,7 +117,25 @@ func (d *decoder) decode(recs []Record, b *column.Batch) []DeadLetter {
 	for _, i := range d.order {
 		b.Cols[i] = d.plan.Generated[i].Eval(b)
 	}
-	return append(dead, d.generatedNotNull(recs, b)...)
+	if more := d.generatedNotNull(recs, b); len(more) > 0 {
+		dead = append(dead, more...)
+		slices.SortFunc(dead, func(a, b DeadLetter) int { return cmp.Compare(a.Seq, b.Seq) })
+	}
+	return dead
+}
+
+// row decodes one event. A payload that makes the decoder panic is a dead
+// letter too: it would come again with every start.
+func (d *decoder) row(b *column.Batch, i int, payload []byte) (reason string, ok bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			reason, ok = fmt.Sprintf("internal error of the decoder: %v", p), false
+		}
+	}()
+	if reason, ok = d.format.row(d, b, i, payload); ok {
+		reason, ok = d.notNull(b, i)
+	}
+	return reason, ok
 }
 
 func newDeadLetter(r *Record, reason string) DeadLetter {
@@ -230,7 +247,7 @@ func newJSONFormat(d *decoder) (*jsonFormat, error) {
 		if c.Path != "" {
 			var err error
 			if path, err = ParsePath(c.Path); err != nil {
-				return nil, fmt.Errorf("column %s: %w", c.Name, err)
+				return nil, &DefinitionError{Column: c.Name, Err: err}
 			}
 		}
 		set, err := newSetter(c, d.timeFormat(i))
@@ -262,7 +279,10 @@ func (d *decoder) keep(x []byte) string {
 func (f *jsonFormat) row(d *decoder, b *column.Batch, i int, payload []byte) (string, bool) {
 	doc, err := f.parser.ParseBytes(payload)
 	if err != nil {
-		return "the event is not JSON: " + err.Error(), false
+		if len(bytes.TrimSpace(payload)) == 0 {
+			return "the event is empty", false
+		}
+		return "the event is not JSON: " + strings.TrimPrefix(err.Error(), "cannot parse JSON: "), false
 	}
 	if doc.Type() != fastjson.TypeObject {
 		return fmt.Sprintf("the event is a JSON %s, not an object", doc.Type()), false

@@ -71,8 +71,9 @@ type build struct {
 
 // Open recovers the streams and views of cfg.Dir and starts following their
 // logs. It returns when every view has caught up with what it had applied
-// before, so that reads are consistent from the first. A view whose file is
-// missing, damaged, or of another log is built again meanwhile.
+// before, so that reads are consistent from the first, and with the log, if
+// that does not take long. A view whose file is missing, damaged, or of another
+// log is built again meanwhile.
 func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	for _, sub := range []string{"views", "streams"} {
 		if err := os.MkdirAll(filepath.Join(cfg.Dir, sub), 0o700); err != nil {
@@ -102,6 +103,9 @@ func nameKey(database, name string) string {
 
 // recover opens what the catalog says there is.
 func (e *Engine) recover(ctx context.Context) error {
+	if err := e.finishDrops(ctx); err != nil {
+		return err
+	}
 	err := e.catalog.each(bucketStreams, func(key string, raw []byte) error {
 		var def StreamDef
 		if err := json.Unmarshal(raw, &def); err != nil {
@@ -136,12 +140,29 @@ func (e *Engine) recover(ctx context.Context) error {
 			return err
 		}
 	}
+	e.catchUp(ctx)
 	for _, entry := range rebuild {
 		if _, err := e.startBuild(entry.Def, nil); err != nil {
 			e.log.Error("cannot build view", "view", entry.Def.Name, "error", err)
 		}
 	}
 	return nil
+}
+
+// catchUpLimit bounds what catching up adds to a start.
+const catchUpLimit = 2 * time.Second
+
+// catchUp applies what the logs hold beyond the last commits: after a crash,
+// events that readers had seen already, and must not see go away again.
+func (e *Engine) catchUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, catchUpLimit)
+	defer cancel()
+	for _, s := range e.streams {
+		if err := s.WaitApplied(ctx, s.id.Last); err != nil {
+			e.log.Warn("views are served while they catch up with their log",
+				"stream", s.Def.Name, "applied_seq", s.Applied(), "last_seq", s.id.Last)
+		}
+	}
 }
 
 func (e *Engine) recoverStream(ctx context.Context, def *StreamDef) error {
@@ -312,6 +333,9 @@ func (e *Engine) CreateStream(ctx context.Context, def *StreamDef) error {
 	if _, err := newDecoder(plan, nil); err != nil {
 		return err
 	}
+	if err := e.finishDrops(ctx); err != nil {
+		return err
+	}
 	log, err := e.broker.CreateLog(ctx, logConfig(def))
 	if err != nil {
 		return err
@@ -380,15 +404,41 @@ func (e *Engine) DropStream(ctx context.Context, database, name string) error {
 	delete(e.streams, key)
 	e.mu.Unlock()
 	s.halt()
-	err := e.catalog.put(bucketStreams, key, nil)
+	err := e.catalog.dropStream(key, s.Def)
 	if e1 := s.dead.close(); err == nil {
 		err = e1
 	}
-	if e1 := os.Remove(e.deadPath(s.Def)); err == nil && !errors.Is(e1, os.ErrNotExist) {
-		err = e1
+	if err != nil {
+		return err
 	}
-	if e1 := e.broker.DeleteLog(ctx, logName(database, name)); err == nil && !errors.Is(e1, ErrNoLog) {
-		err = e1
+	return e.finishDrop(ctx, s.Def)
+}
+
+// finishDrop deletes what is left of a stream that is dropped: a crash before
+// its end must not let the events come back with the next stream of the name.
+func (e *Engine) finishDrop(ctx context.Context, def *StreamDef) error {
+	if err := os.Remove(e.deadPath(def)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := e.broker.DeleteLog(ctx, logName(def.Database, def.Name)); err != nil && !errors.Is(err, ErrNoLog) {
+		return err
+	}
+	return e.catalog.put(bucketDropped, nameKey(def.Database, def.Name), nil)
+}
+
+// finishDrops is finishDrop of every stream that needs it.
+func (e *Engine) finishDrops(ctx context.Context) error {
+	var dropped []*StreamDef
+	err := e.catalog.each(bucketDropped, func(key string, raw []byte) error {
+		def := &StreamDef{}
+		if err := json.Unmarshal(raw, def); err != nil {
+			return fmt.Errorf("catalog: dropped stream %s: %w", key, err)
+		}
+		dropped = append(dropped, def)
+		return nil
+	})
+	for i := 0; i < len(dropped) && err == nil; i++ {
+		err = e.finishDrop(ctx, dropped[i])
 	}
 	return err
 }

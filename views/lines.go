@@ -1,6 +1,7 @@
 package views
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -24,11 +25,11 @@ type lineField struct {
 func newRegexFormat(d *decoder) (*regexFormat, error) {
 	def := d.plan.Def
 	if def.Pattern == "" {
-		return nil, fmt.Errorf("format 'regex' needs a pattern with named groups: pattern = '^(?P<ip>\\S+) …'")
+		return nil, &DefinitionError{Option: "format", Err: errors.New("regex needs a pattern with named groups: pattern = '^(?P<ip>\\S+) …'")}
 	}
 	re, err := regexp.Compile(def.Pattern)
 	if err != nil {
-		return nil, fmt.Errorf("pattern: %w (the syntax is Go's, without look-around)", err)
+		return nil, &DefinitionError{Option: "pattern", Err: fmt.Errorf("%w (the syntax is Go's, without look-around)", err)}
 	}
 	f := &regexFormat{re: re}
 	f.fields, err = lineFields(d, func(name string) (int, error) {
@@ -58,7 +59,7 @@ func lineFields(d *decoder, part func(name string) (int, error)) ([]lineField, e
 		}
 		n, err := part(strings.TrimPrefix(c.Source(), "$."))
 		if err != nil {
-			return nil, fmt.Errorf("column %s: %w", c.Name, err)
+			return nil, &DefinitionError{Column: c.Name, Err: err}
 		}
 		set, err := newSetter(c, d.timeFormat(i))
 		if err != nil {

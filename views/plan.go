@@ -60,7 +60,7 @@ const (
 
 // Extras are the columns that every stream has beside its own, in order.
 var Extras = [extras]ColumnDef{
-	{Name: "_seq", Type: column.Unsigned, NotNull: true, Comment: "the event's sequence in the log"},
+	{Name: "_seq", Type: column.Unsigned, NotNull: true, Comment: "sequence of the event in the log"},
 	{Name: "_time", Type: column.Datetime, NotNull: true, Comment: "when the log received the event"},
 	{Name: "_subject", Type: column.Type{Kind: column.String, SQL: "text"}, NotNull: true, Comment: "the subject it was published to"},
 	{Name: "_id", Type: column.Type{Kind: column.String, SQL: "text"}, Comment: "Nats-Msg-Id, where the publisher gave one"},
@@ -162,3 +162,19 @@ type Compiler interface {
 	CompileStream(def *StreamDef) (*StreamPlan, error)
 	CompileView(def *ViewDef, stream *StreamDef) (*ViewPlan, error)
 }
+
+// A DefinitionError is what is wrong with a stream, in an option or a column.
+type DefinitionError struct {
+	Option string // "" where it is a column
+	Column string
+	Err    error
+}
+
+func (e *DefinitionError) Error() string {
+	if e.Option != "" {
+		return e.Option + ": " + e.Err.Error()
+	}
+	return "column " + e.Column + ": " + e.Err.Error()
+}
+
+func (e *DefinitionError) Unwrap() error { return e.Err }

@@ -399,7 +399,7 @@ type Cursor struct {
 	bound   []byte   // end of the current range, in the direction of travel
 	at      []source // the sources that hold the current row
 	current []byte   // its key
-	yielded bool
+	keyless bool     // the row that there is in any case is still to come
 
 	types    []column.Type
 	lastKey  int // highest part of the key that is needed, or -1
@@ -421,6 +421,7 @@ func (s *Snapshot) Scan(l Layer, ranges []Range, reverse bool, cols []int) *Curs
 	c := &Cursor{
 		snap: s, layer: l, src: s.sources(l), moved: s.moved, ranges: ranges, reverse: reverse,
 		types: s.View.plan.KeyTypes(), lastKey: -1, lastAgg: -1,
+		keyless: s.keyless() == 1 && coversEmpty(ranges),
 	}
 	for _, i := range cols {
 		c.cols = append(c.cols, all[i])
@@ -470,15 +471,14 @@ func (c *Cursor) Fill(b *column.Batch, limit int) (int, error) {
 		}
 		n++
 	}
-	if n == 0 && limit > 0 && !c.yielded && c.snap.keyless() == 1 && coversEmpty(c.ranges) {
-		c.yielded = true
+	if n == 0 && limit > 0 && c.keyless {
 		c.at = nil
 		if err := c.row(b, 0, limit); err != nil {
 			return 0, err
 		}
 		n = 1
 	}
-	c.yielded = c.yielded || n > 0
+	c.keyless = c.keyless && n == 0
 	c.resume = append(c.resume[:0], c.current...)
 	truncate(b, n)
 	return n, nil
