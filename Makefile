@@ -34,7 +34,8 @@ quick:
 
 ## crash: kill -9 the server again and again, and account for every event
 crash:
-	go test -run Crash -count 10 -timeout 60m ./...
+	go test -run Crash -count 10 -timeout 60m $$(go list ./... | grep -v /e2e$$)
+	go test ./e2e -run Crash -count 3 -timeout 60m -crashes 24
 
 ## fuzz: each fuzz target for a minute
 fuzz:

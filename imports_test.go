@@ -48,6 +48,9 @@ var mayImport = map[string][]string{
 	},
 	"sql/ddl": {},
 
+	// Tests alone, of the binary from outside.
+	"e2e": {},
+
 	// Figures beside their ceilings.
 	"bench": {"jetstream", "github.com/go-sql-driver/mysql", "github.com/valyala/fastjson"},
 

@@ -53,6 +53,7 @@ func TestScript(t *testing.T) {
 			"sqlfile":  cmdSQLFile,
 			"session":  cmdSession,
 			"prepared": cmdPrepared,
+			"defined":  cmdDefined,
 		},
 	})
 }
@@ -195,7 +196,7 @@ func (w *weir) kill() {
 		_ = w.db.Close()
 	}
 	_ = w.cmd.Process.Kill()
-	<-w.done
+	_ = <-w.done
 	w.cmd, w.db = nil, nil
 }
 
@@ -328,6 +329,26 @@ func cmdPrepared(ts *testscript.TestScript, neg bool, args []string) {
 	finish(ts, neg, &out, err)
 }
 
+// cmdDefined is «defined view tail»: it prints the rows of the SELECT that SHOW
+// CREATE VIEW prints, with tail, such as ORDER BY 1, behind it.
+func cmdDefined(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: defined view tail")
+	}
+	w := running(ts)
+	ts.Check(w.awaitViews())
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var text, out bytes.Buffer
+	ts.Check(w.query(ctx, &text, "Create View", "SHOW CREATE VIEW "+args[0]))
+	_, query, ok := strings.Cut(text.String(), " AS ")
+	if !ok {
+		ts.Fatalf("no definition in %s", &text)
+	}
+	err := w.query(ctx, &out, "", "SELECT * FROM ("+query+") AS defined "+args[1])
+	finish(ts, neg, &out, err)
+}
+
 // cmdSQLFile is «sqlfile file»: it runs the statements of file, each of which
 // ends a line with a semicolon, and prints their rows.
 func cmdSQLFile(ts *testscript.TestScript, neg bool, args []string) {
@@ -416,7 +437,7 @@ var writes = regexp.MustCompile(`(?i)^\s*(insert|replace|update|delete)\b`)
 func (w *weir) awaitViews() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	rows, err := w.db.QueryContext(ctx, "SELECT WAIT_FOR_SEQ(name, last_seq, ?) FROM weir.streams", patience.Seconds())
+	rows, err := w.db.QueryContext(ctx, "SELECT WAIT_FOR_SEQ(CONCAT('analytics.', name), last_seq, ?) FROM weir.streams", patience.Seconds())
 	if err != nil {
 		return err
 	}

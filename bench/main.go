@@ -97,13 +97,14 @@ func run(ctx context.Context, events int) error {
 
 // A weir is a server that runs.
 type weir struct {
+	ctx  context.Context // of the run; a field, since every method is a step of one run
 	cmd  *exec.Cmd
 	db   *gosql.DB
 	nats string
 }
 
 func start(ctx context.Context, bin, data string) (*weir, error) {
-	w := &weir{cmd: exec.CommandContext(ctx, bin, "serve", "--data", data, "--mysql", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--http", "127.0.0.1:0")}
+	w := &weir{ctx: ctx, cmd: exec.CommandContext(ctx, bin, "serve", "--data", data, "--mysql", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--http", "127.0.0.1:0")}
 	w.cmd.Stderr = os.Stderr
 	w.cmd.Env = append(os.Environ(), "WEIR_LOG_LEVEL=warn")
 	if err := w.cmd.Start(); err != nil {
@@ -133,7 +134,7 @@ func (w *weir) stop() error {
 
 func (w *weir) exec(statements ...string) error {
 	for _, s := range statements {
-		if _, err := w.db.Exec(s); err != nil {
+		if _, err := w.db.ExecContext(w.ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", s, err)
 		}
 	}
@@ -162,7 +163,7 @@ func live(ctx context.Context, bin, data string, events int, views []string) (fl
 	}
 	if views != nil {
 		var ok int
-		if err := w.db.QueryRow("SELECT WAIT_FOR_SEQ('ads', ?, 60)", events).Scan(&ok); err != nil || ok != 1 {
+		if err := w.db.QueryRowContext(ctx, "SELECT WAIT_FOR_SEQ('ads', ?, 60)", events).Scan(&ok); err != nil || ok != 1 {
 			return 0, fmt.Errorf("the views do not catch up: %w", err)
 		}
 	}
@@ -205,7 +206,7 @@ func freshness(ctx context.Context, bin, data string, rate int) error {
 // followAcks measures, for acknowledgements as the publisher prints them, how
 // long it takes until a SELECT counts the event.
 func (w *weir) followAcks(out io.Reader) (waits []time.Duration, err error) {
-	count, err := w.db.Prepare("SELECT SUM(n) FROM per_kind")
+	count, err := w.db.PrepareContext(w.ctx, "SELECT SUM(n) FROM per_kind")
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +220,7 @@ func (w *weir) followAcks(out io.Reader) (waits []time.Duration, err error) {
 		begin := time.Now()
 		for {
 			var n gosql.NullInt64
-			if err := count.QueryRow().Scan(&n); err != nil {
+			if err := count.QueryRowContext(w.ctx).Scan(&n); err != nil {
 				return nil, err
 			}
 			if n.Int64 >= seq {

@@ -62,7 +62,7 @@ func crashRealData(ctx context.Context, t *testing.T, d *dataset, n uint64) {
 		st.c.exec(ctx, v.lambda(often))
 		st.c.exec(ctx, v.kappa())
 	}
-	st.p = newPublisher(t, s, d.subject, 64<<choose.IntN(4))
+	st.p = newPublisher(t, s, d.subject, 64<<choose.IntN(4), ackLimitCrash)
 	st.p.pause = time.Duration(*crashes) * crashEach / time.Duration(len(st.events))
 	st.p.onAck = func(uint64) {
 		select {

@@ -33,7 +33,7 @@ func newSaboteur(ctx context.Context, t *testing.T, d *dataset, n uint64) *sabot
 	s := newServer(ctx, t)
 	b := &saboteur{t: t, d: d, s: s, c: newClient(t, s), choose: random(t, n)}
 	b.c.exec(ctx, d.create())
-	if err := newPublisher(t, s, d.subject, 1024).publish(ctx, d.events(t)); err != nil {
+	if err := newPublisher(t, s, d.subject, 4096, ackLimit).publish(ctx, d.events(t)); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -259,7 +259,7 @@ func TestCrashAroundStreams(t *testing.T) {
 		count("0 0")
 		id := fmt.Sprint("round", i)
 		events := []event{{id + "a", []byte(`{"a":1}`)}, {id + "b", []byte(`{"b":1}`)}, {id + "c", []byte(`{"a":2}`)}}
-		p := newPublisher(t, s, "s", 16)
+		p := newPublisher(t, s, "s", 16, ackLimit)
 		if err := p.publish(ctx, events); err != nil {
 			t.Fatal(err)
 		}

@@ -19,10 +19,13 @@ type event struct {
 	payload []byte
 }
 
-// ackLimit is how long one attempt to publish may take. It is short, since an
-// event that was sent into a dying server has no answer, and to send it twice
-// does no harm.
-const ackLimit = time.Second
+// The limits of one attempt to publish. Where servers die it is short, since an
+// event that was sent into a dying one has no answer, and to send it twice does
+// no harm.
+const (
+	ackLimit      = 20 * time.Second
+	ackLimitCrash = time.Second
+)
 
 // A publisher sends events until they are acknowledged.
 type publisher struct {
@@ -32,6 +35,7 @@ type publisher struct {
 	js      natsjs.JetStream
 	subject string
 	window  int           // events that may wait for their acknowledgement
+	limit   time.Duration // of one attempt
 	pause   time.Duration // between events, on average
 
 	acked   atomic.Uint64 // events, each once
@@ -47,20 +51,21 @@ func (d currentAddress) Dial(string, string) (net.Conn, error) {
 	return d.s.dial(context.Background(), func(p *process) string { return p.nats })
 }
 
-func newPublisher(t testing.TB, s *server, subject string, window int) *publisher {
+func newPublisher(t testing.TB, s *server, subject string, window int, limit time.Duration) *publisher {
 	t.Helper()
 	conn, err := nats.Connect("nats://weir", nats.SetCustomDialer(currentAddress{s}), nats.SkipHostLookup(),
 		nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0),
-		nats.ReconnectBufSize(-1)) // what cannot be sent now is sent again, here
+		nats.ReconnectBufSize(-1), // what cannot be sent now is sent again, here
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	js, err := natsjs.New(conn, natsjs.WithPublishAsyncMaxPending(window+1), natsjs.WithPublishAsyncTimeout(ackLimit))
+	js, err := natsjs.New(conn, natsjs.WithPublishAsyncMaxPending(window+1), natsjs.WithPublishAsyncTimeout(limit))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &publisher{t: t, s: s, conn: conn, js: js, subject: subject, window: window}
+	return &publisher{t: t, s: s, conn: conn, js: js, subject: subject, window: window, limit: limit}
 }
 
 // sent is an event on its way; a nil ack means that it did not leave.
@@ -158,7 +163,7 @@ func (p *publisher) settle(ctx context.Context, f sent) error {
 }
 
 func (p *publisher) attempt(ctx context.Context, e event) (*natsjs.PubAck, error) {
-	ctx, cancel := context.WithTimeout(ctx, ackLimit)
+	ctx, cancel := context.WithTimeout(ctx, p.limit)
 	defer cancel()
 	// The connection comes back by itself, a moment after the server.
 	if err := p.conn.FlushWithContext(ctx); err != nil {

@@ -88,7 +88,10 @@ func BenchmarkFollow(b *testing.B) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for batch := range l.Read(ctx, 10, 0) {
+		for batch, err := range l.Read(ctx, 10, 0) {
+			if err != nil {
+				return
+			}
 			if len(batch) > 0 {
 				seen <- time.Now()
 			}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -42,12 +44,27 @@ func (s *Server) CreateLog(ctx context.Context, cfg views.LogConfig) (views.Log,
 	case err == nil:
 		stream, err = s.updateLog(ctx, stream, cfg)
 	case errors.Is(err, natsjs.ErrStreamNotFound):
-		stream, err = s.js.CreateStream(ctx, streamConfig(natsjs.StreamConfig{}, cfg))
+		stream, err = s.createStream(ctx, streamConfig(natsjs.StreamConfig{}, cfg))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("creating log %s: %w", cfg.Name, s.explainCreate(ctx, cfg, err))
 	}
 	return s.remember(stream), nil
+}
+
+// createAttempts is how often a stream is created before its failure is
+// believed. The server removes the folder above the last stream that was
+// deleted, in the background, and so from under a new one.
+const createAttempts = 5
+
+func (s *Server) createStream(ctx context.Context, cfg natsjs.StreamConfig) (natsjs.Stream, error) {
+	for n := 1; ; n++ {
+		stream, err := s.js.CreateStream(ctx, cfg)
+		var api *natsjs.APIError
+		if n == createAttempts || !errors.As(err, &api) || natsserver.ErrorIdentifier(api.ErrorCode) != natsserver.JSStreamCreateErrF {
+			return stream, err
+		}
+	}
 }
 
 // updateLog changes an existing stream where it differs from cfg.
@@ -236,10 +253,24 @@ func (s *Server) DeleteLog(ctx context.Context, name string) error {
 		return err
 	}
 	s.logs.Delete(name)
-	if err := s.js.DeleteStream(ctx, name); err != nil {
+	err := s.js.DeleteStream(ctx, name)
+	if err == nil || errors.Is(err, natsjs.ErrStreamNotFound) {
+		// The server can forget a log and leave its files: when it is killed in
+		// between, or when the files of an earlier log of that name are still
+		// being removed. The next log of the name would begin with the records.
+		if err := os.RemoveAll(s.logDir(name)); err != nil {
+			return fmt.Errorf("deleting log %s: %w", name, err)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("deleting log %s: %w", name, explain(ctx, err))
 	}
 	return nil
+}
+
+// logDir is the folder where the server keeps a log.
+func (s *Server) logDir(name string) string {
+	return filepath.Join(s.ns.JetStreamConfig().StoreDir, natsserver.DEFAULT_GLOBAL_ACCOUNT, "streams", name)
 }
 
 // Logs returns the names of the logs, sorted.

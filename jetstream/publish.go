@@ -107,7 +107,7 @@ func (s *Server) publish(ctx context.Context, l *log, msgs []views.Message) (uin
 	if err != nil {
 		return 0, err
 	}
-	defer sub.Unsubscribe()
+	defer func() { _ = sub.Unsubscribe() }() // fails only when the connection is gone
 
 	w := ackWindow{server: s, ctx: ctx, acks: acks, reconnected: s.reconnected()}
 	for sent, m := range msgs {

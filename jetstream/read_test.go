@@ -105,7 +105,10 @@ func TestReadersLeaveNothing(t *testing.T) {
 	mustPublish(t, s, "a", 10_000)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	for batch := range l.Read(ctx, 0, 0) {
+	for batch, err := range l.Read(ctx, 0, 0) {
+		if err != nil && ctx.Err() == nil {
+			t.Fatal(err)
+		}
 		if len(consumers(t, s, "a")) != 1 {
 			t.Error("a reader has no consumer")
 		}
@@ -114,7 +117,10 @@ func TestReadersLeaveNothing(t *testing.T) {
 		}
 		cancel()
 	}
-	for range l.Read(t.Context(), 0, 10_000) {
+	for _, err := range l.Read(t.Context(), 0, 10_000) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		break
 	}
 	if n := count(t, l); n != 10_000 {

@@ -232,7 +232,7 @@ func checkGenerated(p *views.StreamPlan) error {
 		state[i] = done
 		return nil
 	}
-	for i := range p.Generated {
+	for i := range p.Def.Columns {
 		if err := visit(i); err != nil {
 			return err
 		}

@@ -359,7 +359,10 @@ func openInserts(_ *gms.Context, n gms.Node) (gms.Node, error) {
 			return n, transform.SameTree, nil
 		}
 		table, err := plan.GetInsertable(dest)
-		if _, ours := table.(*streamTable); err != nil || !ours {
+		if err != nil {
+			return n, transform.SameTree, err
+		}
+		if _, ours := table.(*streamTable); !ours {
 			return n, transform.SameTree, nil
 		}
 		open := make(gms.Schema, len(dest.Sch))

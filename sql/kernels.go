@@ -9,6 +9,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/expression/function"
 	"github.com/dolthub/go-mysql-server/sql/types"
+	"github.com/dolthub/vitess/go/sqltypes"
 	ast "github.com/dolthub/vitess/go/vt/sqlparser"
 
 	"weir/views/column"
@@ -32,20 +33,36 @@ func (k *kernelCompiler) compile(e gms.Expression) (column.Expr, error) {
 	return k.fallback(e)
 }
 
-// part is compile for a part of a kernel; nil where e has no type of ours. A
-// decimal that the engine computes may be beyond the type that it announces,
-// which shows only when it leaves the engine: what is made of one stays there.
+// part is compile for a part of a kernel; nil where e has no type of ours. What
+// the engine calculates may be beyond the type that it announces, which shows
+// only when it leaves the engine: what is made of such a value stays there.
 func (k *kernelCompiler) part(e gms.Expression) column.Expr {
 	x, err := k.compile(e)
 	if err != nil {
 		return nil
 	}
-	if kind := x.Type().Kind; kind == column.Dec || kind == column.BigDec {
-		if _, ok := x.(*rowExpr); ok {
+	if _, ok := x.(*rowExpr); ok {
+		t := x.Type()
+		exact := t.Kind == column.Dec || t.Kind == column.BigDec
+		if exact || t.SQL != column.Double.SQL && calculates(e) {
 			return nil
 		}
 	}
 	return x
+}
+
+// calculates says whether e has arithmetic in it, or a choice among values that
+// may be of several types.
+func calculates(e gms.Expression) (found bool) {
+	gms.Inspect(e, func(e gms.Expression) bool {
+		switch e.(type) {
+		case *expression.Arithmetic, *expression.UnaryMinus, *expression.Div, *expression.IntDiv, *expression.Mod, *expression.BitOp,
+			*expression.Case, *function.If, *function.IfNull, *function.Coalesce:
+			found = true
+		}
+		return !found
+	})
+	return found
 }
 
 // kernel returns the kernel for e, or nil.
@@ -195,7 +212,7 @@ const doubleDigits = 15
 func besideFloat(f, n column.Expr) column.Expr {
 	if kind := n.Type().Kind; kind == column.Dec || kind == column.BigDec {
 		c, ok := n.(*column.Const)
-		if !ok || f.Type().SQL == "float" || c.V.Decimal().NumDigits() > doubleDigits {
+		if !ok || f.Type().SQL == floatSQL || c.V.Decimal().NumDigits() > doubleDigits {
 			return nil
 		}
 	}
@@ -344,7 +361,19 @@ func (k *kernelCompiler) divide(e *expression.Div) column.Expr {
 	if x == nil || y == nil || e.Type() != types.Float64 || x.Type().Kind != column.Float || y.Type().Kind != column.Float {
 		return nil
 	}
+	if divides(e.LeftChild) || divides(e.RightChild) {
+		return nil // the engine rounds the quotient of quotients
+	}
 	return &column.Arith{Op: column.Div, L: x, R: y}
+}
+
+func divides(e gms.Expression) (found bool) {
+	gms.Inspect(e, func(e gms.Expression) bool {
+		_, ok := e.(*expression.Div)
+		found = found || ok
+		return !found
+	})
+	return found
 }
 
 func (k *kernelCompiler) caseWhen(e *expression.Case) column.Expr {
@@ -389,12 +418,31 @@ func (k *kernelCompiler) as(e gms.Expression, t column.Type) column.Expr {
 		return nil
 	case isNullConst(x):
 		return &column.Const{T: t}
-	case x.Type().Kind == t.Kind && x.Type().Scale == t.Scale:
+	case x.Type().Kind == t.Kind && fits(x.Type(), t):
 		return x
-	case t.Kind == column.Float && isNumber(x.Type().Kind):
+	case t.Kind == column.Float && t.SQL != floatSQL && isNumber(x.Type().Kind):
 		return &column.ToFloat{X: x}
 	default:
 		return nil
+	}
+}
+
+// floatSQL is the type FLOAT, whose values are shorter than their kind's.
+const floatSQL = "float"
+
+// fits says whether every value of type from is one of type to, of the same kind.
+func fits(from, to column.Type) bool {
+	switch to.Kind {
+	case column.Int:
+		return to.Min == 0 && to.Max == 0 || to.Min <= from.Min && from.Max <= to.Max && (from.Min != 0 || from.Max != 0)
+	case column.Float:
+		return to.SQL != floatSQL || from.SQL == floatSQL
+	case column.Time:
+		return to.SQL == column.Datetime.SQL || from.SQL == to.SQL
+	case column.String, column.Bytes:
+		return to.Length == 0 || from.Length > 0 && from.Length <= to.Length
+	default:
+		return from.Scale == to.Scale
 	}
 }
 
@@ -486,6 +534,9 @@ func resultType(e gms.Expression) gms.Type {
 	if types.IsTime(t) && !types.IsDateType(t) && !types.IsTimespan(t) {
 		return datetime6
 	}
+	if types.IsInteger(t) && t.Type() != sqltypes.Uint64 && chooses(e) {
+		return types.Int64
+	}
 	d, ok := t.(gms.DecimalType)
 	if !ok {
 		return t
@@ -502,6 +553,18 @@ func resultType(e gms.Expression) gms.Type {
 		return t
 	}
 	return wide
+}
+
+// chooses says whether e announces the type of one of the integers that it
+// takes its value from, which another may not fit: -(-128), IFNULL(tiny, big).
+func chooses(e gms.Expression) bool {
+	switch e := e.(type) {
+	case *expression.Alias:
+		return chooses(e.Child)
+	case *expression.UnaryMinus, *expression.Case, *function.If, *function.IfNull, *function.Coalesce:
+		return true
+	}
+	return false
 }
 
 // digitsOf is how many digits a number of type t may have.

@@ -449,7 +449,9 @@ func (w *world) payload() ([]byte, plainEvent) {
 		return pick(r, "0", "-0.0", "0.1", strconv.Itoa(r.IntN(50)), strconv.FormatFloat(math.Round(r.NormFloat64()*8)/4, 'g', -1, 64))
 	})
 	maybe("price", func() string { return fmt.Sprintf("%d.%02d", r.IntN(30), r.IntN(4)*25) })
-	maybe("wide", func() string { return fmt.Sprintf(`"%s%d.%06d"`, pick(r, "", "-"), r.Uint64()>>r.IntN(64), r.IntN(1e6)) })
+	maybe("wide", func() string {
+		return fmt.Sprintf(`"%s%d.%06d"`, pick(r, "", "-"), r.Uint64()>>r.IntN(64), r.IntN(1e6))
+	})
 	maybe("flag", func() string { return pick(r, "true", "false", "1", "0") })
 	maybe("r", func() string {
 		return fmt.Sprintf(`{"url":"%s%s"}`, pick(r, "/a", "/a/b", "/b", "", "http://h/a"), pick(r, "", "?minprice=20", "?x=1&minprice="+strconv.Itoa(r.IntN(30)), "?minprice=x", "#f"))

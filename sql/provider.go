@@ -2,7 +2,6 @@ package sql
 
 import (
 	"strings"
-	"time"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/types"
@@ -165,7 +164,7 @@ func (d *userDatabase) GetTableNames(*gms.Context) (names []string, err error) {
 
 // emptyDatabase has what clients ask every database for and ours have none of.
 // With accounts switched on the engine believes that every database has them.
-type emptyDatabase struct{}
+type emptyDatabase struct{ gmsx.NoRoutines }
 
 var (
 	_ gms.TriggerDatabase         = (*userDatabase)(nil)
@@ -175,45 +174,6 @@ var (
 )
 
 var errNotHere = gmsx.Error(1235, "42000", "weir keeps streams and materialized views: this object cannot be made here")
-
-func (emptyDatabase) GetTriggers(*gms.Context) ([]gms.TriggerDefinition, error) { return nil, nil }
-func (emptyDatabase) CreateTrigger(*gms.Context, gms.TriggerDefinition) error   { return errNotHere }
-func (emptyDatabase) DropTrigger(*gms.Context, string) error                    { return errNotHere }
-
-func (emptyDatabase) GetStoredProcedure(*gms.Context, string) (gms.StoredProcedureDetails, bool, error) {
-	return gms.StoredProcedureDetails{}, false, nil
-}
-
-func (emptyDatabase) GetStoredProcedures(*gms.Context) ([]gms.StoredProcedureDetails, error) {
-	return nil, nil
-}
-
-func (emptyDatabase) SaveStoredProcedure(*gms.Context, gms.StoredProcedureDetails) error {
-	return errNotHere
-}
-func (emptyDatabase) DropStoredProcedure(*gms.Context, string) error { return errNotHere }
-
-func (emptyDatabase) GetEvent(*gms.Context, string) (gms.EventDefinition, bool, error) {
-	return gms.EventDefinition{}, false, nil
-}
-
-func (emptyDatabase) GetEvents(*gms.Context) ([]gms.EventDefinition, any, error) {
-	return nil, nil, nil
-}
-
-func (emptyDatabase) SaveEvent(*gms.Context, gms.EventDefinition) (bool, error) {
-	return false, errNotHere
-}
-func (emptyDatabase) DropEvent(*gms.Context, string) error { return errNotHere }
-
-func (emptyDatabase) UpdateEvent(*gms.Context, string, gms.EventDefinition) (bool, error) {
-	return false, errNotHere
-}
-func (emptyDatabase) UpdateLastExecuted(*gms.Context, string, time.Time) error { return nil }
-func (emptyDatabase) NeedsToReloadEvents(*gms.Context, any) (bool, error)      { return false, nil }
-func (emptyDatabase) ReloadEvents(*gms.Context) ([]gms.EventDefinition, error) {
-	return nil, nil
-}
 
 func (emptyDatabase) CreateView(*gms.Context, string, string, string) error { return errNotHere }
 func (emptyDatabase) DropView(*gms.Context, string) error                   { return errNotHere }

@@ -156,9 +156,7 @@ func (a *aggregate) bind(e gms.Expression) gms.Expression {
 		if i < 0 {
 			return e, transform.SameTree, gms.ErrTableColumnNotFound.New(a.access.table.name, f.Name())
 		}
-		at := slices.Index(a.cols, i)
-		if at < 0 {
-			at = len(a.cols)
+		if !slices.Contains(a.cols, i) {
 			a.cols = append(a.cols, i)
 		}
 		return f.WithIndex(i), transform.NewTree, nil

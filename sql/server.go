@@ -21,6 +21,7 @@ import (
 	"time"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/mysql"
 
 	"weir/sql/ddl"
 	"weir/sql/gmsx"
@@ -61,7 +62,7 @@ func Listen(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.listener, err = net.Listen("tcp", cfg.Addr); err != nil {
+	if s.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", cfg.Addr); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -87,7 +88,12 @@ func (s *Server) Exec(ctx context.Context, name, script string) error {
 	}
 	for _, part := range parts {
 		if err := s.exec(ctx, part.Text); err != nil {
-			return fmt.Errorf("%s:%d: %s", name, part.Line, strings.Join(strings.Fields(err.Error()), " "))
+			text := err.Error()
+			var numbered *mysql.SQLError
+			if errors.As(err, &numbered) {
+				text = numbered.Message
+			}
+			return fmt.Errorf("%s:%d: %s", name, part.Line, strings.Join(strings.Fields(text), " "))
 		}
 	}
 	return nil

@@ -188,6 +188,9 @@ func (st *statement) unknown(err error, database, name string) error {
 	for _, v := range list {
 		names = append(names, v.Def.Name)
 	}
+	for _, s := range engine.Streams() {
+		names = append(names, s.Def.Name)
+	}
 	if near := ddl.Nearest(name, names); near != "" {
 		return gmsx.Error(1146, "42S02", "%s: did you mean %s?", err, near)
 	}
@@ -293,6 +296,9 @@ func checkEventTime(def *views.StreamDef) (option string, err error) {
 	return "event_time", fmt.Errorf("the stream has no column %s", def.EventTime)
 }
 
+// retentionMin is what the log can do.
+const retentionMin = 100 * time.Millisecond
+
 func streamOption(def *views.StreamDef, o ddl.Option) (err error) {
 	if o.Value == "" {
 		return errors.New("it is empty: leave the option out")
@@ -315,6 +321,9 @@ func streamOption(def *views.StreamDef, o ddl.Option) (err error) {
 		def.TimeFormat = o.Value
 	case "retention":
 		def.Retention, err = ddl.ParseDuration(o.Value)
+		if err == nil && def.Retention > 0 && def.Retention < retentionMin {
+			err = fmt.Errorf("the least retention is %s, and 0 keeps everything", ddl.FormatDuration(retentionMin))
+		}
 	case "max_bytes":
 		def.MaxBytes, err = ddl.ParseBytes(o.Value)
 	case "duplicate_window":
@@ -396,6 +405,9 @@ func (st *statement) streamName(database, name string) (string, error) {
 // that did not parse.
 func (st *statement) definitionError(p *ddl.CreateView, err error) error {
 	var syntax *selectError
+	if errors.Is(err, views.ErrBuilding) && !p.OrReplace {
+		return gmsx.Error(1050, "42S01", "%s: drop it first, or use CREATE OR REPLACE once it is done", err)
+	}
 	if !errors.As(err, &syntax) {
 		return sqlError(err)
 	}
@@ -432,6 +444,9 @@ func viewOption(def *views.ViewDef, o ddl.Option) (err error) {
 }
 
 func (st *statement) showStreams(ctx *gms.Context, p *ddl.ShowStreams) (gms.RowIter, error) {
+	if err := checkShown(p.Database); err != nil {
+		return nil, err
+	}
 	var rows []gms.Row
 	list, _ := st.server.cfg.Engine.Views()
 	for _, s := range st.server.cfg.Engine.Streams() {
@@ -455,6 +470,15 @@ func (st *statement) showStreams(ctx *gms.Context, p *ddl.ShowStreams) (gms.RowI
 	return gms.RowsToRowIter(rows...), nil
 }
 
+// checkShown returns an error for a database that is not there; "" is the
+// current one.
+func checkShown(database string) error {
+	if database == "" || strings.EqualFold(database, systemDatabase) {
+		return nil
+	}
+	return checkDatabase(database)
+}
+
 func inDatabase(ctx *gms.Context, asked, has string) bool {
 	db, _ := qualified(ctx, ddl.Name{Database: asked})
 	return strings.EqualFold(db, has)
@@ -464,13 +488,15 @@ func (st *statement) showCreateStream(ctx *gms.Context, p *ddl.ShowCreateStream)
 	db, name := qualified(ctx, p.Name)
 	s, ok := st.server.cfg.Engine.Stream(db, name)
 	if !ok {
-		_, err := st.streamName(db, name)
-		return nil, err
+		return nil, st.unknown(fmt.Errorf("stream %s %w", name, views.ErrUnknown), db, name)
 	}
 	return gms.RowsToRowIter(gms.Row{s.Def.Name, s.Def.Text}), nil
 }
 
 func (st *statement) showViews(ctx *gms.Context, p *ddl.ShowViews) (gms.RowIter, error) {
+	if err := checkShown(p.Database); err != nil {
+		return nil, err
+	}
 	infos, err := st.server.cfg.Engine.ViewInfos(ctx)
 	if err != nil {
 		return nil, err

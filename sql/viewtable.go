@@ -256,7 +256,6 @@ type viewRows struct {
 	batch   column.Batch
 	n, at   int
 	next    int
-	checked int
 }
 
 // Next implements gms.RowIter.

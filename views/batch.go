@@ -235,7 +235,7 @@ func (v *View) refuseTrimmed(ctx context.Context) error {
 // beginRun closes the open epoch and writes the run down. With nothing to do
 // it leaves br.To below br.From.
 func (v *View) beginRun(br *BatchRun) error {
-	_, err := v.commit(func(tx *bolt.Tx, m *storeMeta) error {
+	return v.commit(func(tx *bolt.Tx, m *storeMeta) error {
 		br.From, br.To = m.Cut+1, m.Applied
 		if br.FullBatch {
 			br.From = 1
@@ -254,7 +254,6 @@ func (v *View) beginRun(br *BatchRun) error {
 		br.ID = id
 		return putRun(tx, br)
 	})
-	return err
 }
 
 // finishRun is step 3 of batch.

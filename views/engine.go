@@ -47,6 +47,10 @@ type Engine struct {
 	stop context.CancelFunc
 	wg   sync.WaitGroup // builds, and files that wait for their readers to be closed
 
+	// streamMu is held while a stream is made or dropped, so that what one does
+	// to the log of a name is over before the next begins. It is taken before mu.
+	streamMu sync.Mutex
+
 	// mu guards the names. It is held for moments, never while something runs.
 	mu       sync.RWMutex
 	streams  map[string]*streamEntry
@@ -221,6 +225,9 @@ func (e *Engine) run(s *streamEntry) {
 	for _, vr := range st.views {
 		after = min(after, vr.base)
 	}
+	// What the log has dropped meanwhile will never come, and nobody is to
+	// wait for it.
+	after = max(after, s.id.First-1)
 	start := *st
 	start.seq = after
 	s.state.Store(&start)
@@ -306,11 +313,25 @@ func (v *View) startSchedule() {
 
 // logName is the name of a stream's log with the broker.
 func logName(database, name string) string {
-	name = strings.ToLower(name)
+	name = plainName(name)
 	if strings.EqualFold(database, DefaultDatabase) {
 		return name
 	}
-	return strings.ToLower(database) + "--" + name
+	return plainName(database) + "--" + name
+}
+
+// plainName is a name in the characters that every broker takes in its own
+// names; what is not among them, and the - that begins it, is -xx in hex.
+func plainName(name string) string {
+	var b strings.Builder
+	for _, c := range []byte(strings.ToLower(name)) {
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "-%02x", c)
+		}
+	}
+	return b.String()
 }
 
 func logConfig(def *StreamDef) LogConfig {
@@ -323,6 +344,8 @@ func logConfig(def *StreamDef) LogConfig {
 // CreateStream makes a stream and its log, and follows it. ErrExists where the
 // name is taken.
 func (e *Engine) CreateStream(ctx context.Context, def *StreamDef) error {
+	e.streamMu.Lock()
+	defer e.streamMu.Unlock()
 	if err := e.checkFree(def.Database, def.Name, nil); err != nil {
 		return err
 	}
@@ -377,6 +400,8 @@ func (v *View) relations() []string {
 // DropStream removes a stream, its log and all its events. ErrInUse while a
 // view reads it.
 func (e *Engine) DropStream(ctx context.Context, database, name string) error {
+	e.streamMu.Lock()
+	defer e.streamMu.Unlock()
 	e.mu.Lock()
 	key := nameKey(database, name)
 	s, ok := e.streams[key]

@@ -34,9 +34,8 @@ func (s *span) add(t int64) { s.Min, s.Max = min(s.Min, t), max(s.Max, t) }
 
 func (s *span) union(o span) { s.Min, s.Max = min(s.Min, o.Min), max(s.Max, o.Max) }
 
-// add takes the rows of b that decoded, from row first on, into t, and returns
-// how many the view's filter passed.
-func (p *pipeline) add(t *partial.Table, b *column.Batch, first int) int {
+// add takes the rows of b that decoded, from row first on, into t.
+func (p *pipeline) add(t *partial.Table, b *column.Batch, first int) {
 	sel := b.Sel
 	defer func() { b.Sel = sel }()
 	b.Sel = p.candidates(b, first)
@@ -44,7 +43,7 @@ func (p *pipeline) add(t *partial.Table, b *column.Batch, first int) int {
 		b.Sel = keepTrue(b.Sel, p.plan.Filter.Eval(b))
 	}
 	if len(b.Sel) == 0 {
-		return 0
+		return
 	}
 	for i := range p.plan.Keys {
 		p.keys[i] = p.plan.Keys[i].Expr.Eval(b)
@@ -55,7 +54,6 @@ func (p *pipeline) add(t *partial.Table, b *column.Batch, first int) int {
 		}
 	}
 	t.Add(b.Sel, p.keys, p.args)
-	return len(b.Sel)
 }
 
 // candidates lists the rows from first on that decoded, in p.rows.

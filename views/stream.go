@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -312,7 +311,7 @@ func (s *Stream) commit() uint64 {
 	s.applyMu.Unlock()
 	seq := s.state.Load().seq
 	for _, v := range views {
-		if _, err := v.commit(nil); err != nil {
+		if err := v.commit(nil); err != nil {
 			v.fail(err)
 		}
 	}
@@ -404,6 +403,3 @@ func (s *Stream) detach(v *View) {
 	}
 	s.publish(&next)
 }
-
-// logger returns a logger that names the stream.
-func (s *Stream) logger() *slog.Logger { return s.eng.log.With("stream", s.Def.Name) }

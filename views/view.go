@@ -79,11 +79,10 @@ func (v *View) failure() error {
 }
 
 // commit writes the view's applied runs and their sequence in one transaction,
-// and whatever more also does in it, after the runs are in. It returns the meta
-// that was written.
+// and whatever more also does in it, after the runs are in.
 //
 // Exactly once rests on this: rows and checkpoint become durable together.
-func (v *View) commit(also func(tx *bolt.Tx, m *storeMeta) error) (*storeMeta, error) {
+func (v *View) commit(also func(tx *bolt.Tx, m *storeMeta) error) error {
 	v.commitMu.Lock()
 	defer v.commitMu.Unlock()
 	v.stream.applyMu.Lock()
@@ -95,15 +94,15 @@ func (v *View) commit(also func(tx *bolt.Tx, m *storeMeta) error) (*storeMeta, e
 	defer v.flushing.Store(0)
 	if v.failure() != nil || !attached {
 		if also == nil {
-			return nil, nil
+			return nil
 		}
 		if err := v.failure(); err != nil {
-			return nil, err
+			return err
 		}
-		return nil, errDetached
+		return errDetached
 	}
 	if also == nil && len(vr.runs) == 0 {
-		return nil, nil
+		return nil
 	}
 	var written storeMeta
 	err := v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
@@ -119,11 +118,11 @@ func (v *View) commit(also func(tx *bolt.Tx, m *storeMeta) error) (*storeMeta, e
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("commit view %s: %w", v.Def.Name, err)
+		return fmt.Errorf("commit view %s: %w", v.Def.Name, err)
 	}
 	v.cut.Store(written.Cut)
 	v.stream.dropCommitted(v, seq)
-	return &written, nil
+	return nil
 }
 
 // commitRuns puts runs into the open epoch.

@@ -39,7 +39,7 @@ var started = time.Now()
 
 // showStatus keeps the status variable Uptime, by which phpMyAdmin divides.
 func showStatus() {
-	gms.StatusVariables.SetGlobal("Uptime", uint64(1+time.Since(started)/time.Second))
+	_ = gms.StatusVariables.SetGlobal("Uptime", uint64(1+time.Since(started)/time.Second))
 }
 
 // NoRoutines makes a database one without triggers, procedures and events.

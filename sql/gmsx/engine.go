@@ -138,7 +138,7 @@ func (it *statementIter) Next(ctx *gms.Context) (row gms.Row, err error) {
 		if r := recover(); r != nil {
 			err = it.e.panicked(r, it.query)
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			err = mapError(ctx, err)
 		}
 	}()

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/analyzer/analyzererrors"
 	"github.com/dolthub/go-mysql-server/sql/planbuilder"
+	"github.com/dolthub/go-mysql-server/sql/types"
 	"github.com/dolthub/vitess/go/mysql"
 	kinds "gopkg.in/src-d/go-errors.v1"
 )
@@ -88,6 +90,11 @@ var mysqlErrors = []struct {
 	{gms.ErrReadOnlyTransaction, 1792, "25006"},
 	{gms.ErrSecureFilePriv, 1290, "HY000"},
 	{gms.ErrValueOutOfRange, 1264, "22003"},
+	{gms.ErrInvalidValue, 1366, "HY000"},
+	{types.ErrLengthBeyondLimit, 1406, "22001"},
+	{types.ErrConvertingToTime, 1292, "22007"},
+	{gms.ErrInvalidJson, 3140, "22032"},
+	{gms.ErrInsertIntoMismatchValueCount, 1136, "21S01"},
 	{gms.ErrInvalidJSONText, 3141, "22032"},
 	{gms.ErrUnsupportedFeature, 1235, "42000"},
 	{gms.ErrUnsupportedSyntax, 1235, "42000"},
@@ -101,6 +108,34 @@ var mysqlErrors = []struct {
 	{gms.ErrStoredProceduresNotSupported, 1235, "42000"},
 	{gms.ErrEventsNotSupported, 1235, "42000"},
 	{gms.ErrNoMemoryAvailable, 1041, "HY000"},
+}
+
+// rewordings give the engine's most frequent errors the words that MySQL has
+// for them.
+var rewordings = []struct {
+	engine *regexp.Regexp
+	mysql  string
+}{
+	{regexp.MustCompile(`^table not found: ([^,]+)`), "Table '$1' doesn't exist"},
+	{regexp.MustCompile(`^database not found: ([^,]+)`), "Unknown database '$1'"},
+	{regexp.MustCompile(`^column "(.*)" could not be found in any table in scope`), "Unknown column '$1'"},
+	{regexp.MustCompile(`^table "(.*)" does not have column "(.*)"`), "Unknown column '$2' in '$1'"},
+	{regexp.MustCompile(`^ambiguous column name "(.*)", it's present in all these tables: \[(.*)\]`), "Column '$1' is ambiguous: it is in each of $2"},
+	{regexp.MustCompile(`^function: '(.*)' not found`), "FUNCTION $1 does not exist"},
+	{regexp.MustCompile(`^stored procedure "(.*)" does not exist`), "PROCEDURE $1 does not exist"},
+	{regexp.MustCompile(`^error: '(.*)' is not a valid value for '(.*)'`), "Incorrect $2 value: '$1'"},
+	{regexp.MustCompile(`^string '(?s:.*)' is too large for column '(.*)'`), "Data too long for column '$1'"},
+	{regexp.MustCompile(`^(.*) out of range for (.*)`), "Out of range value: $1 is no $2"},
+	{regexp.MustCompile(`^number of values does not match number of columns provided`), "Column count doesn't match value count"},
+}
+
+func reword(message string) string {
+	for _, r := range rewordings {
+		if r.engine.MatchString(message) {
+			return r.engine.ReplaceAllString(message, r.mysql)
+		}
+	}
+	return message
 }
 
 // mapError turns an error of the statement of ctx into the *mysql.SQLError
@@ -124,7 +159,7 @@ func mapError(ctx context.Context, err error) error {
 	err = gms.UnwrapError(err)
 	for _, m := range mysqlErrors {
 		if m.kind.Is(err) {
-			return Error(m.number, m.state, "%s", err.Error())
+			return Error(m.number, m.state, "%s", reword(err.Error()))
 		}
 	}
 	cast := gms.CastSQLError(err)

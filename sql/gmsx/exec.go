@@ -1,6 +1,7 @@
 package gmsx
 
 import (
+	"errors"
 	"io"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
@@ -231,7 +232,7 @@ func (m *memberIter) read(ctx *gms.Context) error {
 	m.keys = rowKey{schema: m.schema}
 	for {
 		row, err := m.right.Next(ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

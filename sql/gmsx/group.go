@@ -1,6 +1,7 @@
 package gmsx
 
 import (
+	"errors"
 	"io"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
@@ -62,7 +63,7 @@ func (g *groupIter) build(ctx *gms.Context) error {
 	var key []byte
 	for rows := 0; ; rows++ {
 		row, err := g.child.Next(ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

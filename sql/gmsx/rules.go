@@ -60,18 +60,6 @@ func inConditions(n gms.Node, f func(e gms.Expression) (gms.Expression, bool, er
 	return out, err
 }
 
-// fields are the ids of the columns that e reads.
-func fields(e gms.Expression) []gms.ColumnId {
-	var ids []gms.ColumnId
-	gms.Inspect(e, func(e gms.Expression) bool {
-		if gf, ok := e.(*expression.GetField); ok {
-			ids = append(ids, gf.Id())
-		}
-		return true
-	})
-	return ids
-}
-
 // movable says whether e may be evaluated elsewhere in the plan, and more or
 // less often, without another result.
 func movable(e gms.Expression) bool {

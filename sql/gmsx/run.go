@@ -144,7 +144,7 @@ func okResult(ctx *gms.Context, rows gms.RowIter) (*sqltypes.Result, error) {
 	r := &sqltypes.Result{}
 	for {
 		row, err := rows.Next(ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return r, nil
 		}
 		if err != nil {

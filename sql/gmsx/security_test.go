@@ -287,7 +287,7 @@ func TestGarbage(t *testing.T) {
 		if _, err := c.Write(packet); err != nil {
 			t.Fatal(err)
 		}
-		c.(*net.TCPConn).CloseWrite()
+		_ = c.(*net.TCPConn).CloseWrite()
 		closed(t, c)
 	}
 	expect(t, s.root(t), "SELECT 1", "1")

@@ -282,7 +282,7 @@ func TestStatementState(t *testing.T) {
 	}
 	for {
 		row, err := inner.Next(c)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil || row[0] != int64(6) {

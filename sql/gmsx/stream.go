@@ -1,6 +1,7 @@
 package gmsx
 
 import (
+	"errors"
 	"io"
 	"strconv"
 	"sync"
@@ -43,7 +44,7 @@ func stream(ctx *gms.Context, schema gms.Schema, rows *onceClosed, reuse bool, s
 	}
 	for sent := false; ; {
 		row, err := iter.Next(ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if sent && len(enc.rows) == 0 {
 				return nil
 			}

@@ -125,10 +125,8 @@ func (s *exactSum) Update(ctx *gms.Context, row gms.Row) error {
 	default:
 		// Expressions are not always of the type that they announce.
 		d, _, err := types.InternalDecimalType.Convert(ctx, v)
-		if err != nil {
-			return nil // like a string that is no number: adds nothing
-		}
-		if d, ok := d.(decimal.Decimal); ok {
+		// What does not convert, like a string that is no number, adds nothing.
+		if d, ok := d.(decimal.Decimal); ok && err == nil {
 			s.dec, s.decimal = s.dec.Add(d), true
 		}
 	}

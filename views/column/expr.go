@@ -126,13 +126,15 @@ func orNulls(x, y *Vector) []bool {
 	return n
 }
 
-// And, Or and Not are SQL's three-valued logic over truth values (Int, where
-// zero is false).
-type (
-	And struct{ L, R Expr } // NULL AND false is false
-	Or  struct{ L, R Expr } // NULL OR true is true
-	Not struct{ X Expr }
-)
+// And is L AND R in SQL's three-valued logic over truth values (Int, where zero
+// is false): NULL AND false is false.
+type And struct{ L, R Expr }
+
+// Or is L OR R: NULL OR true is true.
+type Or struct{ L, R Expr }
+
+// Not is NOT X: NULL stays NULL.
+type Not struct{ X Expr }
 
 // Type implements Expr.
 func (e *And) Type() Type { return Boolean }

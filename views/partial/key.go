@@ -190,6 +190,9 @@ func readDecimalKey(key []byte) (decimal.Decimal, []byte, error) {
 		if !ok {
 			return decimal.Zero, nil, errCorrupt
 		}
+		if !plausible(exp) {
+			return decimal.Zero, nil, errCorrupt
+		}
 		if flip != 0 {
 			n.Neg(n)
 		}

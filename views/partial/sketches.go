@@ -227,16 +227,16 @@ func (s *percentiles) Value(i int) column.Value {
 	if sk == nil || sk.IsEmpty() {
 		return column.Null
 	}
-	n := sk.GetCount()
-	rank := max(math.Ceil(s.spec.Param*n)-1, 0)
-	q := 0.0
-	if n > 1 {
-		// Half a rank up keeps rounding from falling into the bin below.
-		q = min((rank+0.5)/(n-1), 1)
-	}
-	f, err := sk.GetValueAtQuantile(q)
-	if err != nil {
-		return column.Null
+	// The sketch's own quantiles lie between ranks, which rounding then takes for
+	// one or the other. Half a rank up, a rank is always within its bin.
+	rank := max(math.Ceil(s.spec.Param*sk.GetCount())-1, 0)
+	below := sk.GetNegativeValueStore().TotalCount()
+	var f float64
+	switch zero := sk.GetZeroCount(); {
+	case rank < below: // these are kept by their absolute values
+		f = -sk.Value(sk.GetNegativeValueStore().KeyAtRank(below - 1 - rank + 0.5))
+	case rank >= below+zero:
+		f = sk.Value(sk.GetPositiveValueStore().KeyAtRank(rank - below - zero + 0.5))
 	}
 	return column.Value{Kind: column.Float, F: f}
 }

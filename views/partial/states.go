@@ -475,11 +475,18 @@ func appendDecimal(dst []byte, d decimal.Decimal) []byte {
 
 func readDecimal(src []byte) (d decimal.Decimal, rest []byte, err error) {
 	b, rest, err := readBytes(src)
-	if err == nil {
-		err = d.UnmarshalBinary(b)
+	if err != nil {
+		return d, nil, err
 	}
-	return d, rest, err
+	if d.UnmarshalBinary(b) != nil || !plausible(d.Exponent()) {
+		return decimal.Zero, nil, errCorrupt
+	}
+	return d, rest, nil
 }
+
+// plausible says whether a decimal of ours can have the exponent. A damaged one
+// may ask for a billion digits as soon as something is added to it.
+func plausible(exponent int32) bool { return exponent > -1000 && exponent < 1000 }
 
 // readBytes returns bytes stored with their length, not copied.
 func readBytes(src []byte) (b, rest []byte, err error) {

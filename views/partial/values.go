@@ -171,7 +171,11 @@ func (s *onlys) Add(groups, rows []uint32, arg *column.Vector) {
 	}
 }
 
-func (s *onlys) Merge(i int, from States, j int) { s.v[i] = from.(*onlys).v[j] }
+func (s *onlys) Merge(i int, from States, j int) {
+	if v := from.(*onlys).v[j]; !v.IsNull() {
+		s.v[i] = v
+	}
+}
 
 func (s *onlys) Append(dst []byte, i int) []byte {
 	if s.v[i].IsNull() {
