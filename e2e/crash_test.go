@@ -30,6 +30,9 @@ func TestCrashRealData(t *testing.T) {
 	dataDir(t)
 	for i, d := range []*dataset{&apache, &taxi, &wikipedia} {
 		t.Run(d.name, func(t *testing.T) {
+			if raceEnabled && d.large {
+				t.Skip("too many events for the race detector")
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), crashLimit+time.Duration(*crashes)*startLimit/10)
 			defer cancel()
 			crashRealData(ctx, t, d, uint64(i))

@@ -148,7 +148,11 @@ func TestCrashDuringBuild(t *testing.T) {
 	dataDir(t)
 	ctx, cancel := context.WithTimeout(t.Context(), crashLimit+time.Duration(*crashes)*startLimit/10)
 	defer cancel()
-	b := newSaboteur(ctx, t, &wikipedia, 10)
+	d := &wikipedia
+	if raceEnabled {
+		d = &apache // it takes about as long
+	}
+	b := newSaboteur(ctx, t, d, 10)
 	var spread time.Duration
 	for i := range *crashes {
 		v := &b.d.views[i%len(b.d.views)]

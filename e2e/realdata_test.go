@@ -19,6 +19,9 @@ func TestRealData(t *testing.T) {
 	dataDir(t)
 	for _, d := range datasets {
 		t.Run(d.name, func(t *testing.T) {
+			if raceEnabled && d.large {
+				t.Skip("too many events for the race detector, which slows the server tenfold; the other sets have every kind")
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), realDataLimit)
 			defer cancel()
 			realData(ctx, t, d)

@@ -19,6 +19,7 @@ type dataset struct {
 	dead    []int // lines that do not decode, from 1
 	views   []viewDef
 	checks  []check
+	large   bool // too large for a server under the race detector
 }
 
 // A viewDef is the definition of a view. It is created twice: as it is named,
@@ -127,7 +128,7 @@ var apache = dataset{
 
 // abLanding: an A/B test, in random order.
 var abLanding = dataset{
-	name: "ab_landing", stream: "exposures", subject: "ab.exposures",
+	name: "ab_landing", stream: "exposures", subject: "ab.exposures", large: true,
 	columns: "ts DATETIME(6) NOT NULL PATH '$.timestamp', user_id BIGINT, grp VARCHAR(16) PATH '$.group', landing_page VARCHAR(16), converted INT",
 	options: `event_time = 'ts'`,
 	events: func(t testing.TB) []event {
@@ -157,7 +158,7 @@ var abLanding = dataset{
 
 // wikipedia: JSON with nulls, booleans and the languages of the world.
 var wikipedia = dataset{
-	name: "wikipedia_edits", stream: "edits", subject: "wiki.edits",
+	name: "wikipedia_edits", stream: "edits", subject: "wiki.edits", large: true,
 	columns: "`time` VARCHAR(32), ts DATETIME(3) NOT NULL PATH '$.time', channel VARCHAR(32), countryIsoCode VARCHAR(2), countryName VARCHAR(64)," +
 		" isAnonymous BOOLEAN, isMinor BOOLEAN, isNew BOOLEAN, isRobot BOOLEAN, isUnpatrolled BOOLEAN, page TEXT, `user` TEXT," +
 		" delta BIGINT, added BIGINT, deleted BIGINT",

@@ -105,7 +105,11 @@ func (v *View) schedule(ctx context.Context) {
 		if kind == RunEvents && v.stream.Applied() < v.cut.Load()+v.Def.BatchEvents {
 			continue // a run since then has taken them
 		}
-		if err := v.runBatch(ctx, kind); err != nil && ctx.Err() == nil {
+		err := v.runBatch(ctx, kind)
+		if errors.Is(err, errDetached) {
+			return // replaced or dropped meanwhile
+		}
+		if err != nil && ctx.Err() == nil {
 			v.log().Error("batch run failed; the speed layer covers for it until the next", "error", err)
 			sleep(ctx, time.Second)
 		}

@@ -271,6 +271,13 @@ func (j *job) setTotal(n uint64) {
 	j.EventsIn = n
 }
 
+// total returns how many events the job will take.
+func (j *job) total() uint64 {
+	j.jobs.mu.Lock()
+	defer j.jobs.mu.Unlock()
+	return j.EventsIn
+}
+
 // firstBuild computes the view over the log as st says it is and writes its
 // file: a batch run of a lambda view, the first epoch of a kappa view.
 func (v *View) firstBuild(ctx context.Context, st LogState, j *job) (base uint64, err error) {

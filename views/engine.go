@@ -507,12 +507,12 @@ func (e *Engine) View(database, name string) (*View, error) {
 }
 
 func (b *build) progressError() error {
-	done := b.job.done.Load()
+	done, total := b.job.done.Load(), b.job.total()
 	percent := 100.0
-	if b.job.EventsIn > 0 {
-		percent = 100 * float64(done) / float64(b.job.EventsIn)
+	if total > 0 {
+		percent = 100 * float64(done) / float64(total)
 	}
-	return fmt.Errorf("materialized view %s %w: %.0f %% (%d of %d events); see weir.jobs", b.def.Name, ErrBuilding, percent, done, b.job.EventsIn)
+	return fmt.Errorf("materialized view %s %w: %.0f %% (%d of %d events); see weir.jobs", b.def.Name, ErrBuilding, percent, done, total)
 }
 
 // Views returns the views that answer queries or have failed, in order of

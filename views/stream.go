@@ -190,12 +190,49 @@ func (s *Stream) WaitApplied(ctx context.Context, seq uint64) error {
 		if s.Applied() >= seq {
 			return nil
 		}
+		look := time.NewTimer(lostCheckInterval)
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
 		case <-changed:
+		case <-look.C:
+			s.passLost(ctx)
+		}
+		look.Stop()
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
+}
+
+// lostCheckInterval is how often a wait for a sequence looks whether its event
+// can still come.
+const lostCheckInterval = 250 * time.Millisecond
+
+// passLost takes the stream past events that the log has dropped before they
+// were read, where it has none left: no record will come to show the gap.
+func (s *Stream) passLost(ctx context.Context) {
+	st, err := s.log.State(ctx)
+	if err != nil || st.First <= st.Last {
+		return
+	}
+	s.applyMu.Lock()
+	defer s.applyMu.Unlock()
+	old := s.state.Load()
+	if s.followed.Load() >= st.Last {
+		return
+	}
+	next := *old
+	next.seq, next.views = max(old.seq, st.Last), make(map[*View]viewRuns, len(s.views))
+	for _, v := range s.views {
+		vr := old.views[v]
+		if at := vr.end(); at < st.Last {
+			lost := &run{from: at, to: st.Last, time: old.time, span: noSpan, gaps: st.Last - at, table: partial.NewTable(v.pipe.specs)}
+			vr.runs = append(vr.runs[:len(vr.runs):len(vr.runs)], lost)
+		}
+		next.views[v] = vr
+	}
+	s.followed.Store(st.Last)
+	s.publish(&next)
 }
 
 // apply returns the view's runs with the records taken in: those beyond what
