@@ -285,6 +285,7 @@ func (t *scratchTable) Collation() gms.CollationID { return gms.Collation_Defaul
 func (t *scratchTable) Partitions(*gms.Context) (gms.PartitionIter, error) {
 	return nil, errNoRows
 }
+
 func (t *scratchTable) PartitionRows(*gms.Context, gms.Partition) (gms.RowIter, error) {
 	return nil, errNoRows
 }

@@ -325,6 +325,9 @@ func (d *definition) compileEvents(where ast.Expr) error {
 			d.plan.Window, d.plan.WindowSize = i, t.Size
 		}
 	}
+	if err := d.checkKeyTexts(); err != nil {
+		return err
+	}
 	for i, call := range d.aggs {
 		var arg gms.Expression
 		if args[i] >= 0 {
@@ -350,6 +353,20 @@ func (d *definition) compileEvents(where ast.Expr) error {
 		if d.plan.Filter = truthOf(x); d.plan.Filter == nil {
 			return refused("WHERE %s is not a condition: compare it with something", ast.String(where))
 		}
+	}
+	return nil
+}
+
+// checkKeyTexts refuses more texts in the group key than the store's keys hold.
+func (d *definition) checkKeyTexts() error {
+	texts := 0
+	for _, k := range d.plan.Keys {
+		if k.Expr.Type().Kind.IsText() {
+			texts++
+		}
+	}
+	if texts > partial.TextsMax {
+		return fmt.Errorf("GROUP BY has %d texts: at most %d are possible in a materialized view; join some with CONCAT_WS", texts, partial.TextsMax)
 	}
 	return nil
 }

@@ -569,7 +569,7 @@ func (w *world) query(text string, v *views.View) (schema gms.Schema, rows []gms
 	}()
 	for {
 		row, err := iter.Next(ctx)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

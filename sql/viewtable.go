@@ -253,9 +253,9 @@ type viewRows struct {
 	makers  []valueMaker
 	keyAt   []int // where each part of the key is among cols, or -1
 
-	batch   column.Batch
-	n, at   int
-	next    int
+	batch column.Batch
+	n, at int
+	next  int
 }
 
 // Next implements gms.RowIter.

@@ -319,8 +319,16 @@ func TestRegex(t *testing.T) {
 
 func TestCombined(t *testing.T) {
 	def := &StreamDef{Format: FormatCombined, EventTime: "ts", Columns: []ColumnDef{
-		{Name: "ip", Type: column.Text}, {Name: "user", Type: column.Text}, {Name: "ts", Type: column.Datetime}, {Name: "method", Type: column.Text}, {Name: "target", Type: column.Text},
-		{Name: "proto", Type: column.Text, Path: "$.protocol"}, {Name: "status", Type: typeInt}, {Name: "bytes", Type: column.Bigint}, {Name: "referer", Type: column.Text}, {Name: "agent", Type: column.Text},
+		{Name: "ip", Type: column.Text},
+		{Name: "user", Type: column.Text},
+		{Name: "ts", Type: column.Datetime},
+		{Name: "method", Type: column.Text},
+		{Name: "target", Type: column.Text},
+		{Name: "proto", Type: column.Text, Path: "$.protocol"},
+		{Name: "status", Type: typeInt},
+		{Name: "bytes", Type: column.Bigint},
+		{Name: "referer", Type: column.Text},
+		{Name: "agent", Type: column.Text},
 	}}
 	d := testDecoder(t, def)
 	at := fmt.Sprint(time.Date(2024, 2, 29, 11, 30, 0, 0, time.UTC).UnixMicro())

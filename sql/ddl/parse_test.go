@@ -14,32 +14,54 @@ func TestParse(t *testing.T) {
 	}{
 		{"CREATE STREAM s (a INT)", &CreateStream{Name: Name{Name: "s"}, Columns: []Column{{Name: "a", Type: "int"}}}},
 		{"create stream if not exists Db.S(A int);", &CreateStream{
-			IfNotExists: true, Name: Name{Database: "Db", Name: "S"}, Columns: []Column{{Name: "A", Type: "int"}}}},
-		{"CREATE STREAM `a``b` (`group` INT, \"order\" INT, path TEXT PATH 'p') COMMENT = 'it''s' WITH (format=csv)",
+			IfNotExists: true, Name: Name{Database: "Db", Name: "S"}, Columns: []Column{{Name: "A", Type: "int"}},
+		}},
+		{
+			"CREATE STREAM `a``b` (`group` INT, \"order\" INT, path TEXT PATH 'p') COMMENT = 'it''s' WITH (format=csv)",
 			&CreateStream{
 				Name:    Name{Name: "a`b"},
 				Columns: []Column{{Name: "group", Type: "int"}, {Name: "order", Type: "int"}, {Name: "path", Type: "text", Path: "p"}},
 				Options: Options{{Name: "format", Value: "csv"}},
-				Comment: "it's"}},
-		{"CREATE STREAM s (a INT) WITH (Subjects = 'a, b.>', max_bytes = 10GB, replicas = 3, pattern = \"(?P<a>\\\\d+)\") COMMENT 'c'",
+				Comment: "it's",
+			},
+		},
+		{
+			"CREATE STREAM s (a INT) WITH (Subjects = 'a, b.>', max_bytes = 10GB, replicas = 3, pattern = \"(?P<a>\\\\d+)\") COMMENT 'c'",
 			&CreateStream{
 				Name:    Name{Name: "s"},
 				Columns: []Column{{Name: "a", Type: "int"}},
 				Options: Options{
-					{Name: "subjects", Value: "a, b.>"}, {Name: "max_bytes", Value: "10GB"},
-					{Name: "replicas", Value: "3"}, {Name: "pattern", Value: `(?P<a>\d+)`}},
-				Comment: "c"}},
-		{"CREATE STREAM s (a INT COMMENT 'x' PATH '$.a.b' NOT NULL, b INT GENERATED ALWAYS AS ((a) + 1 /* ) */ ) STORED NOT NULL)",
+					{Name: "subjects", Value: "a, b.>"},
+					{Name: "max_bytes", Value: "10GB"},
+					{Name: "replicas", Value: "3"},
+					{Name: "pattern", Value: `(?P<a>\d+)`},
+				},
+				Comment: "c",
+			},
+		},
+		{
+			"CREATE STREAM s (a INT COMMENT 'x' PATH '$.a.b' NOT NULL, b INT GENERATED ALWAYS AS ((a) + 1 /* ) */ ) STORED NOT NULL)",
 			&CreateStream{Name: Name{Name: "s"}, Columns: []Column{
 				{Name: "a", Type: "int", NotNull: true, Path: "$.a.b", Comment: "x"},
-				{Name: "b", Type: "int", NotNull: true, Generated: "(a) + 1"}}}},
-		{"CREATE STREAM s (a INT AS (URL_PARAM(t, ')')) VIRTUAL)",
-			&CreateStream{Name: Name{Name: "s"}, Columns: []Column{{Name: "a", Type: "int", Generated: "URL_PARAM(t, ')')"}}}},
+				{Name: "b", Type: "int", NotNull: true, Generated: "(a) + 1"},
+			}},
+		},
+		{
+			"CREATE STREAM s (a INT AS (URL_PARAM(t, ')')) VIRTUAL)",
+			&CreateStream{Name: Name{Name: "s"}, Columns: []Column{{Name: "a", Type: "int", Generated: "URL_PARAM(t, ')')"}}},
+		},
 
-		{"CREATE STREAM s (a INT) WITH (retention = 1.5, max_bytes = .5e-3, event_time = 1.5GB, replicas = 1e3, format = FALSE, `pattern` = '')",
+		{
+			"CREATE STREAM s (a INT) WITH (retention = 1.5, max_bytes = .5e-3, event_time = 1.5GB, replicas = 1e3, format = FALSE, `pattern` = '')",
 			&CreateStream{Name: Name{Name: "s"}, Columns: []Column{{Name: "a", Type: "int"}}, Options: Options{
-				{Name: "retention", Value: "1.5"}, {Name: "max_bytes", Value: ".5e-3"}, {Name: "event_time", Value: "1.5GB"},
-				{Name: "replicas", Value: "1e3"}, {Name: "format", Value: "false"}, {Name: "pattern", Value: ""}}}},
+				{Name: "retention", Value: "1.5"},
+				{Name: "max_bytes", Value: ".5e-3"},
+				{Name: "event_time", Value: "1.5GB"},
+				{Name: "replicas", Value: "1e3"},
+				{Name: "format", Value: "false"},
+				{Name: "pattern", Value: ""},
+			}},
+		},
 
 		{"DROP STREAM s", &DropStream{Name: Name{Name: "s"}}},
 		{"drop stream if exists `d`.`s` ;; ", &DropStream{IfExists: true, Name: Name{Database: "d", Name: "s"}}},
@@ -49,11 +71,17 @@ func TestParse(t *testing.T) {
 		{"SHOW CREATE STREAM s", &ShowCreateStream{Name{Name: "s"}}},
 
 		{"CREATE MATERIALIZED VIEW v AS SELECT 1", &CreateView{Name: Name{Name: "v"}, Query: "SELECT 1"}},
-		{"CREATE OR REPLACE MATERIALIZED VIEW v WITH (mode = 'kappa') AS\n -- counts\n SELECT ';', `;` /* ; */ FROM s -- end ;\n ; -- bye",
-			&CreateView{OrReplace: true, Name: Name{Name: "v"}, Options: Options{{Name: "mode", Value: "kappa"}},
-				Query: "SELECT ';', `;` /* ; */ FROM s"}},
-		{"CREATE MATERIALIZED VIEW IF NOT EXISTS d.v AS WITH x AS (SELECT 1) SELECT * FROM x",
-			&CreateView{IfNotExists: true, Name: Name{Database: "d", Name: "v"}, Query: "WITH x AS (SELECT 1) SELECT * FROM x"}},
+		{
+			"CREATE OR REPLACE MATERIALIZED VIEW v WITH (mode = 'kappa') AS\n -- counts\n SELECT ';', `;` /* ; */ FROM s -- end ;\n ; -- bye",
+			&CreateView{
+				OrReplace: true, Name: Name{Name: "v"}, Options: Options{{Name: "mode", Value: "kappa"}},
+				Query: "SELECT ';', `;` /* ; */ FROM s",
+			},
+		},
+		{
+			"CREATE MATERIALIZED VIEW IF NOT EXISTS d.v AS WITH x AS (SELECT 1) SELECT * FROM x",
+			&CreateView{IfNotExists: true, Name: Name{Database: "d", Name: "v"}, Query: "WITH x AS (SELECT 1) SELECT * FROM x"},
+		},
 		{"CREATE MATERIALIZED VIEW v AS (SELECT 1)", &CreateView{Name: Name{Name: "v"}, Query: "(SELECT 1)"}},
 		{"CREATE MATERIALIZED VIEW v AS SELECT 1 /*! LIMIT 1 */ /* c */", &CreateView{Name: Name{Name: "v"}, Query: "SELECT 1 /*! LIMIT 1 */"}},
 		{"DROP MATERIALIZED VIEW v", &DropView{Name: Name{Name: "v"}}},
@@ -63,8 +91,10 @@ func TestParse(t *testing.T) {
 		{"SHOW CREATE MATERIALIZED VIEW v", &ShowCreateView{Name{Name: "v"}}},
 		{"REFRESH MATERIALIZED VIEW v", &RefreshView{Name: Name{Name: "v"}}},
 		{"REFRESH MATERIALIZED VIEW v FULL", &RefreshView{Name: Name{Name: "v"}, Full: true}},
-		{"ALTER MATERIALIZED VIEW v SET (batch_interval = '1h', publish_changes = True)",
-			&AlterView{Name: Name{Name: "v"}, Set: Options{{Name: "batch_interval", Value: "1h"}, {Name: "publish_changes", Value: "true"}}}},
+		{
+			"ALTER MATERIALIZED VIEW v SET (batch_interval = '1h', publish_changes = True)",
+			&AlterView{Name: Name{Name: "v"}, Set: Options{{Name: "batch_interval", Value: "1h"}, {Name: "publish_changes", Value: "true"}}},
+		},
 		{"ALTER MATERIALIZED VIEW v ROLLBACK", &AlterView{Name: Name{Name: "v"}, Rollback: true}},
 		{"AUDIT MATERIALIZED VIEW v", &AuditView{Name{Name: "v"}}},
 
@@ -159,9 +189,13 @@ func TestPositions(t *testing.T) {
 		pos  int
 		text string
 	}{
-		{c.Name.Pos, "d.s"}, {c.Columns[0].Pos, "a INT"}, {c.Columns[1].Pos, "b INT"},
-		{c.Options[0].Pos, "format"}, {c.Options[0].ValuePos, "'csv'"},
-		{c.Options[1].Pos, "replicas"}, {c.Options[1].ValuePos, "1)"},
+		{c.Name.Pos, "d.s"},
+		{c.Columns[0].Pos, "a INT"},
+		{c.Columns[1].Pos, "b INT"},
+		{c.Options[0].Pos, "format"},
+		{c.Options[0].ValuePos, "'csv'"},
+		{c.Options[1].Pos, "replicas"},
+		{c.Options[1].ValuePos, "1)"},
 	} {
 		if !strings.HasPrefix(query[at.pos:], at.text) {
 			t.Errorf("at %d is %q, want %q", at.pos, query[at.pos:], at.text)

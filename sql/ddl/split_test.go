@@ -16,8 +16,10 @@ func TestSplit(t *testing.T) {
 		{" ;; -- nothing\n;/* at all */", nil},
 		{"SELECT 1", []Part{{"SELECT 1", 1, 0}}},
 		{"SELECT 1;\nSELECT 2;\n", []Part{{"SELECT 1", 1, 0}, {"SELECT 2", 2, 10}}},
-		{"-- first\n\nSELECT ';' -- ;\n , \";\", `;` /* ; */ # ;\n;SELECT 2",
-			[]Part{{"SELECT ';' -- ;\n , \";\", `;`", 3, 10}, {"SELECT 2", 5, 51}}},
+		{
+			"-- first\n\nSELECT ';' -- ;\n , \";\", `;` /* ; */ # ;\n;SELECT 2",
+			[]Part{{"SELECT ';' -- ;\n , \";\", `;`", 3, 10}, {"SELECT 2", 5, 51}},
+		},
 		{"SELECT 'it''s', 'a\\';'; SELECT 2", []Part{{"SELECT 'it''s', 'a\\';'", 1, 0}, {"SELECT 2", 1, 24}}},
 		{"/*!40101 SET NAMES utf8 */; SELECT 1", []Part{{"/*!40101 SET NAMES utf8 */", 1, 0}, {"SELECT 1", 1, 28}}},
 		{"\uFEFFSELECT 1", []Part{{"SELECT 1", 1, 3}}},
@@ -54,8 +56,10 @@ func TestCaret(t *testing.T) {
 		{"'한' x", 6, "'한' x\n     ^"},
 		{"", 0, "\n^"},
 		{"ab", 9, "ab\n  ^"},
-		{strings.Repeat("a", 100) + "b" + strings.Repeat("c", 100), 100,
-			"…" + strings.Repeat("a", 60) + "b" + strings.Repeat("c", 39) + "…\n" + strings.Repeat(" ", 61) + "^"},
+		{
+			strings.Repeat("a", 100) + "b" + strings.Repeat("c", 100), 100,
+			"…" + strings.Repeat("a", 60) + "b" + strings.Repeat("c", 39) + "…\n" + strings.Repeat(" ", 61) + "^",
+		},
 	}
 	for _, tt := range tests {
 		if got := NewError(tt.src, tt.pos, "").Caret(); got != tt.want {

@@ -39,9 +39,11 @@ func TestClientsFindWhatTheyLookFor(t *testing.T) {
 	if got := query(t, db, "SHOW STATUS LIKE 'Uptime'"); len(got) != 1 || got[0] == "Uptime 0" {
 		t.Errorf("%q", got)
 	}
-	for _, q := range []string{"SHOW TRIGGERS", "SHOW EVENTS", "SHOW PROCEDURE STATUS", "EXPLAIN SELECT * FROM nums WHERE id = 1",
+	for _, q := range []string{
+		"SHOW TRIGGERS", "SHOW EVENTS", "SHOW PROCEDURE STATUS", "EXPLAIN SELECT * FROM nums WHERE id = 1",
 		"SELECT * FROM information_schema.routines", "SELECT * FROM information_schema.triggers", "SELECT * FROM information_schema.columns",
-		"SHOW CREATE TABLE nums", "SHOW INDEX FROM nums", "SHOW TABLE STATUS", "SHOW VARIABLES", "SHOW WARNINGS", "SHOW ENGINES", "SHOW COLLATION"} {
+		"SHOW CREATE TABLE nums", "SHOW INDEX FROM nums", "SHOW TABLE STATUS", "SHOW VARIABLES", "SHOW WARNINGS", "SHOW ENGINES", "SHOW COLLATION",
+	} {
 		if _, err := tryQuery(db, q); err != nil {
 			t.Errorf("%s: %v", q, err)
 		}

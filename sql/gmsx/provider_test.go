@@ -313,6 +313,7 @@ func (x *testIndex) Expressions() []string {
 	}
 	return e
 }
+
 func (x *testIndex) ColumnExpressionTypes() []gms.ColumnExpressionType {
 	var e []gms.ColumnExpressionType
 	for _, c := range x.t.schema[:x.t.pk] {

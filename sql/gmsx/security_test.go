@@ -143,6 +143,7 @@ func (e *boomExpr) Type() gms.Type { return types.Int64 }
 func (e *boomExpr) WithChildren(c ...gms.Expression) (gms.Expression, error) {
 	return &boomExpr{c[0]}, nil
 }
+
 func (e *boomExpr) Children() []gms.Expression              { return []gms.Expression{e.Expression} }
 func (e *boomExpr) String() string                          { return "boom()" }
 func (e *boomExpr) Eval(*gms.Context, gms.Row) (any, error) { panic("kaboom") }

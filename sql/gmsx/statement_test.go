@@ -50,8 +50,10 @@ func testHook(_ context.Context, q string) (Statement, bool, error) {
 	case strings.HasPrefix(upper, "CREATE STREAM"):
 		return &testStatement{text: q, access: Access{Privilege: PrivilegeCreate, Database: "d"}}, true, nil
 	case strings.HasPrefix(upper, "SHOW STREAMS"):
-		return &testStatement{text: q, schema: gms.Schema{{Name: "name", Type: types.LongText}, {Name: "n", Type: types.Int64}},
-			rows: []gms.Row{{"a", int64(1)}, {"b", int64(2)}}}, true, nil
+		return &testStatement{
+			text: q, schema: gms.Schema{{Name: "name", Type: types.LongText}, {Name: "n", Type: types.Int64}},
+			rows: []gms.Row{{"a", int64(1)}, {"b", int64(2)}},
+		}, true, nil
 	case strings.HasPrefix(upper, "WRONG STREAM"):
 		return nil, false, errors.New("a stream has no colour")
 	case strings.HasPrefix(upper, "NUMBERED STREAM"):
@@ -179,6 +181,7 @@ func (f *tumble) Children() []gms.Expression { return []gms.Expression{f.ts, f.w
 func (f *tumble) WithChildren(c ...gms.Expression) (gms.Expression, error) {
 	return &tumble{c[0], c[1]}, nil
 }
+
 func (f *tumble) Eval(ctx *gms.Context, row gms.Row) (any, error) {
 	ts, err := f.ts.Eval(ctx, row)
 	if err != nil || ts == nil {
@@ -322,6 +325,7 @@ func (e *snapshotExpr) Children() []gms.Expression { return nil }
 func (e *snapshotExpr) WithChildren(...gms.Expression) (gms.Expression, error) {
 	return e, nil
 }
+
 func (e *snapshotExpr) Eval(ctx *gms.Context, _ gms.Row) (any, error) {
 	return SessionOf(ctx).Statement().LoadOrStore(snapKey{}, func() (any, func(), error) {
 		return e.opened.Add(1), func() { e.closed.Add(1) }, nil

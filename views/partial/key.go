@@ -35,10 +35,14 @@ const (
 	emptyKey = 0x02
 )
 
-// textMax bounds the bytes of text in a key, since the store takes keys of at
-// most 32 KiB and escaping may double a text. Longer ones are cut and carry a
-// digest of the whole, so that different texts stay different groups.
-const textMax = 15000
+// textMax bounds the bytes of one text in a key, and TextsMax the texts, since
+// the store takes keys of at most 32 KiB. Escaping may double a text of zero
+// bytes, which this leaves room for in five of them. Longer texts are cut and
+// carry a digest of the whole, so that different ones stay different groups.
+const (
+	textMax  = 3000
+	TextsMax = 10
+)
 
 // AppendKey appends the stored form of v to key. Appended values compare as
 // bytes in the order of the values: NULL first, numbers by size, text by byte.

@@ -128,7 +128,7 @@ func (t *Table) Lookup(key []byte) int {
 // group key, args the argument of each aggregate (nil for COUNT(*)).
 func (t *Table) Add(rows []uint32, keys, args []*column.Vector) {
 	t.groups = t.groups[:0]
-	limit := max(textMax/max(1, len(keys)), 128)
+	limit := textMax
 	if t.whole {
 		limit = math.MaxInt
 	}

@@ -56,25 +56,33 @@ func readValue(src []byte, t column.Type) (v column.Value, rest []byte, err erro
 func newExtremes(spec Spec, dir int) States {
 	switch k := spec.Arg.Kind; {
 	case k == column.Float:
-		return &extremes[float64]{t: spec.Arg, dir: dir, cmp: cmp.Compare[float64],
+		return &extremes[float64]{
+			t: spec.Arg, dir: dir, cmp: cmp.Compare[float64],
 			of: func(v *column.Vector) []float64 { return v.F }, pack: func(f float64) column.Value { return column.Value{F: f} },
-			unpack: func(v column.Value) float64 { return v.F }}
+			unpack: func(v column.Value) float64 { return v.F },
+		}
 	case k == column.BigDec:
-		return &extremes[decimal.Decimal]{t: spec.Arg, dir: dir, cmp: decimal.Decimal.Cmp,
+		return &extremes[decimal.Decimal]{
+			t: spec.Arg, dir: dir, cmp: decimal.Decimal.Cmp,
 			of: func(v *column.Vector) []decimal.Decimal { return v.D }, pack: func(d decimal.Decimal) column.Value { return column.Value{D: d} },
-			unpack: func(v column.Value) decimal.Decimal { return v.D }}
+			unpack: func(v column.Value) decimal.Decimal { return v.D },
+		}
 	case k.IsText():
-		return &extremes[string]{t: spec.Arg, dir: dir, cmp: strings.Compare, keep: strings.Clone,
+		return &extremes[string]{
+			t: spec.Arg, dir: dir, cmp: strings.Compare, keep: strings.Clone,
 			of: func(v *column.Vector) []string { return v.S }, pack: func(s string) column.Value { return column.Value{S: s} },
-			unpack: func(v column.Value) string { return v.S }}
+			unpack: func(v column.Value) string { return v.S },
+		}
 	default:
 		compare := cmp.Compare[int64]
 		if k == column.Uint {
 			compare = func(a, b int64) int { return cmp.Compare(uint64(a), uint64(b)) }
 		}
-		return &extremes[int64]{t: spec.Arg, dir: dir, cmp: compare,
+		return &extremes[int64]{
+			t: spec.Arg, dir: dir, cmp: compare,
 			of: func(v *column.Vector) []int64 { return v.I }, pack: func(n int64) column.Value { return column.Value{I: n} },
-			unpack: func(v column.Value) int64 { return v.I }}
+			unpack: func(v column.Value) int64 { return v.I },
+		}
 	}
 }
 
