@@ -45,8 +45,12 @@ fuzz:
 		done; \
 	done
 
-## bench: the benchmarks beside the code
+## bench: live rate, freshness and recompute, beside their ceilings
 bench:
+	go run ./bench
+
+## microbench: the benchmarks beside the code
+microbench:
 	go test -run '^$$' -bench . -benchmem -count 6 ./...
 
 ## lint: static checks
@@ -62,4 +66,4 @@ fmt:
 fmt-check:
 	@$(LINT) fmt --diff ./... || { echo 'run make fmt'; exit 1; }
 
-.PHONY: help check build run demo test quick crash fuzz bench lint fmt fmt-check
+.PHONY: help check build run demo test quick crash fuzz bench microbench lint fmt fmt-check

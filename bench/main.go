@@ -5,8 +5,8 @@
 // It starts the server as users run it, publishes from a process of its own
 // over TCP with acknowledgements, and prints
 //
-//   - live: events/s from a publisher to fresh views, with no view, and with
-//     three; the first is the ceiling;
+//   - live: events/s from a publisher to fresh views, beside what the same
+//     JetStream takes with nobody reading, which is the ceiling;
 //   - freshness: from a publisher's acknowledgement to a SELECT that shows the
 //     event, at half the rate of the live run;
 //   - recompute: REFRESH … FULL of one view in events/s, beside a bare loop
@@ -27,10 +27,12 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	_ "github.com/go-sql-driver/mysql"
@@ -38,18 +40,23 @@ import (
 
 	"weir/jetstream"
 	"weir/jetstream/publisher"
+	"weir/views"
 )
 
 func main() {
 	events := flag.Int("events", 500_000, "events of each run")
 	publish := flag.String("publish", "", "be the publisher to this URL")
+	bare := flag.String("jetstream", "", "be a JetStream without weir, in this directory")
 	rate := flag.Int("rate", 0, "publisher: events a second; 0 is as fast as it goes")
 	flag.Parse()
 	ctx := context.Background()
 	var err error
-	if *publish != "" {
+	switch {
+	case *publish != "":
 		err = publishEvents(ctx, *publish, *events, *rate)
-	} else {
+	case *bare != "":
+		err = serveJetStream(ctx, *bare)
+	default:
 		err = run(ctx, *events)
 	}
 	if err != nil {
@@ -78,17 +85,22 @@ func run(ctx context.Context, events int) error {
 		return fmt.Errorf("build weir: %w\n%s", err, out)
 	}
 	fmt.Printf("%d events a run, %d CPUs, %s\n\n", events, runtime.GOMAXPROCS(0), runtime.Version())
-	bare, err := live(ctx, bin, filepath.Join(dir, "bare"), events, nil)
+	bare, err := liveBare(ctx, filepath.Join(dir, "bare"), events)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("live, no view       %8.0f events/s (the ceiling)\n", bare)
+	fmt.Printf("live, JetStream alone %8.0f events/s (the ceiling)\n", bare)
+	none, err := live(ctx, bin, filepath.Join(dir, "none"), events, nil)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("live, no view         %8.0f events/s (%.0f %%)\n", none, 100*none/bare)
 	data := filepath.Join(dir, "views")
 	fresh, err := live(ctx, bin, data, events, threeViews)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("live, three views   %8.0f events/s (%.0f %%)\n", fresh, 100*fresh/bare)
+	fmt.Printf("live, three views     %8.0f events/s (%.0f %%)\n", fresh, 100*fresh/bare)
 	if err := freshness(ctx, bin, filepath.Join(dir, "fresh"), int(fresh/2)); err != nil {
 		return err
 	}
@@ -148,20 +160,71 @@ func publisherProcess(ctx context.Context, url string, events, rate int) *exec.C
 	return cmd
 }
 
+// runPublisher publishes as fast as it goes and returns when that began.
+func runPublisher(ctx context.Context, url string, events int) (begin time.Time, err error) {
+	out, err := publisherProcess(ctx, url, events, 0).Output()
+	if err != nil {
+		return begin, err
+	}
+	nanos, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+	return time.Unix(0, nanos), err
+}
+
+// liveBare returns events/s of a JetStream with nobody reading.
+func liveBare(ctx context.Context, dir string, events int) (float64, error) {
+	cmd := exec.CommandContext(ctx, os.Args[0], "-jetstream", dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		return 0, err
+	}
+	begin, err := runPublisher(ctx, strings.TrimSpace(line), events)
+	if err != nil {
+		return 0, err
+	}
+	took := time.Since(begin)
+	_ = cmd.Process.Signal(os.Interrupt)
+	return float64(events) / took.Seconds(), cmd.Wait()
+}
+
+// serveJetStream is the embedded server by itself, with the log that the
+// publisher sends to, until it is interrupted. It prints where it is.
+func serveJetStream(ctx context.Context, dir string) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+	defer stop()
+	s, err := jetstream.Open(ctx, jetstream.Config{Dir: dir, Addr: "127.0.0.1:0", Sync: 100 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	if _, err := s.CreateLog(ctx, views.LogConfig{Name: "ads", Subjects: []string{"ads"}}); err != nil {
+		return err
+	}
+	fmt.Println("nats://" + s.Addr())
+	<-ctx.Done()
+	return s.Close()
+}
+
 // live returns events/s from the first publish until the views have the last.
-func live(ctx context.Context, bin, data string, events int, views []string) (float64, error) {
+func live(ctx context.Context, bin, data string, events int, definitions []string) (float64, error) {
 	w, err := start(ctx, bin, data)
 	if err != nil {
 		return 0, err
 	}
-	if err := w.exec(append([]string{stream}, views...)...); err != nil {
+	if err := w.exec(append([]string{stream}, definitions...)...); err != nil {
 		return 0, err
 	}
-	begin := time.Now()
-	if err := publisherProcess(ctx, w.nats, events, 0).Run(); err != nil {
+	begin, err := runPublisher(ctx, w.nats, events)
+	if err != nil {
 		return 0, err
 	}
-	if views != nil {
+	if definitions != nil {
 		var ok int
 		if err := w.db.QueryRowContext(ctx, "SELECT WAIT_FOR_SEQ('ads', ?, 60)", events).Scan(&ok); err != nil || ok != 1 {
 			return 0, fmt.Errorf("the views do not catch up: %w", err)
@@ -198,7 +261,7 @@ func freshness(ctx context.Context, bin, data string, rate int) error {
 	}
 	slices.Sort(waits)
 	at := func(p float64) time.Duration { return waits[min(int(p*float64(len(waits))), len(waits)-1)] }
-	fmt.Printf("freshness           p50 %v, p99 %v from ack to SELECT, %d samples at %d events/s\n",
+	fmt.Printf("freshness             p50 %v, p99 %v from ack to SELECT, %d samples at %d events/s\n",
 		at(0.5).Round(10*time.Microsecond), at(0.99).Round(10*time.Microsecond), len(waits), rate)
 	return w.stop()
 }
@@ -260,9 +323,9 @@ func recompute(ctx context.Context, bin, data string, events int) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("bare read           %8.0f events/s\n", read)
-	fmt.Printf("bare read + decode  %8.0f events/s (the ceiling)\n", decoded)
-	fmt.Printf("REFRESH … FULL      %8.0f events/s (%.0f %%)\n", full, 100*full/decoded)
+	fmt.Printf("bare read             %8.0f events/s\n", read)
+	fmt.Printf("bare read + decode    %8.0f events/s (the ceiling)\n", decoded)
+	fmt.Printf("REFRESH … FULL        %8.0f events/s (%.0f %%)\n", full, 100*full/decoded)
 	return log.Close()
 }
 
@@ -303,10 +366,17 @@ func publishEvents(ctx context.Context, url string, events, rate int) error {
 		return err
 	}
 	defer p.Close()
+	payloads := make([][]byte, min(events, 1<<18))
+	for i := range payloads {
+		payloads[i] = event(i)
+	}
 	begin := time.Now()
+	if rate == 0 {
+		fmt.Println(begin.UnixNano())
+	}
 	per := max(rate/100, 1)
 	for i := range events {
-		if err := p.Publish(ctx, publisher.Event{Subject: "ads", Payload: event(i)}); err != nil {
+		if err := p.Publish(ctx, publisher.Event{Subject: "ads", Payload: payloads[i%len(payloads)]}); err != nil {
 			return err
 		}
 		if rate == 0 || (i+1)%per != 0 {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,8 +73,15 @@ var limiter struct {
 	suppressed int
 }
 
+// clientGone are what the protocol reports as errors when a client, or the
+// server itself, has closed a connection: nothing that anybody must act on.
+var clientGone = []string{"use of closed network connection", "connection reset by peer", "broken pipe"}
+
 // logLimited logs msg unless too much was logged just now.
 func logLimited(level slog.Level, msg string) {
+	if slices.ContainsFunc(clientGone, func(s string) bool { return strings.Contains(msg, s) }) {
+		level = slog.LevelDebug
+	}
 	l := logTarget.Load()
 	limiter.Lock()
 	now := time.Now()
