@@ -16,6 +16,9 @@ type catalog struct{ db *bolt.DB }
 var (
 	bucketStreams = []byte("streams")
 	bucketViews   = []byte("views")
+	// bucketCreating has the streams whose log is being made, which a crash may
+	// leave with or without it.
+	bucketCreating = []byte("creating")
 	// bucketDropped has the streams of which something is still to be deleted.
 	bucketDropped = []byte("dropped")
 )
@@ -34,7 +37,7 @@ func openCatalog(dir string) (*catalog, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{bucketStreams, bucketViews, bucketDropped, bucketMeta} {
+		for _, name := range [][]byte{bucketStreams, bucketViews, bucketCreating, bucketDropped, bucketMeta} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
@@ -62,18 +65,31 @@ func (c *catalog) put(bucket []byte, key string, value any) error {
 	})
 }
 
-// dropStream makes a stream one that is dropped.
-func (c *catalog) dropStream(key string, def *StreamDef) error {
+// moveStream takes a stream from one bucket to another.
+func (c *catalog) moveStream(from, to []byte, key string, def *StreamDef) error {
 	raw, err := json.Marshal(def)
 	if err != nil {
 		return err
 	}
 	return c.db.Update(func(tx *bolt.Tx) error {
-		if err := tx.Bucket(bucketDropped).Put([]byte(key), raw); err != nil {
+		if err := tx.Bucket(to).Put([]byte(key), raw); err != nil {
 			return err
 		}
-		return tx.Bucket(bucketStreams).Delete([]byte(key))
+		return tx.Bucket(from).Delete([]byte(key))
 	})
+}
+
+// streamsIn returns the streams of a bucket.
+func (c *catalog) streamsIn(bucket []byte) (defs []*StreamDef, err error) {
+	err = c.each(bucket, func(key string, raw []byte) error {
+		def := &StreamDef{}
+		if err := json.Unmarshal(raw, def); err != nil {
+			return fmt.Errorf("catalog: stream %s: %w", key, err)
+		}
+		defs = append(defs, def)
+		return nil
+	})
+	return defs, err
 }
 
 // each calls f with every entry of a bucket, in order of their keys.

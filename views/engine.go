@@ -110,15 +110,17 @@ func (e *Engine) recover(ctx context.Context) error {
 	if err := e.finishDrops(ctx); err != nil {
 		return err
 	}
-	err := e.catalog.each(bucketStreams, func(key string, raw []byte) error {
-		var def StreamDef
-		if err := json.Unmarshal(raw, &def); err != nil {
-			return fmt.Errorf("catalog: stream %s: %w", key, err)
-		}
-		return e.recoverStream(ctx, &def)
-	})
+	if err := e.finishCreates(ctx); err != nil {
+		return err
+	}
+	defs, err := e.catalog.streamsIn(bucketStreams)
 	if err != nil {
 		return err
+	}
+	for _, def := range defs {
+		if err := e.recoverStream(ctx, def); err != nil {
+			return err
+		}
 	}
 	entries := map[string]*viewEntry{}
 	err = e.catalog.each(bucketViews, func(key string, raw []byte) error {
@@ -359,16 +361,43 @@ func (e *Engine) CreateStream(ctx context.Context, def *StreamDef) error {
 	if err := e.finishDrops(ctx); err != nil {
 		return err
 	}
+	key := nameKey(def.Database, def.Name)
+	if err := e.catalog.put(bucketCreating, key, def); err != nil {
+		return err
+	}
 	log, err := e.broker.CreateLog(ctx, logConfig(def))
 	if err != nil {
-		return err
+		return errors.Join(err, e.catalog.put(bucketCreating, key, nil))
 	}
 	s, err := e.addStream(ctx, def, log)
 	if err != nil {
 		return err
 	}
 	e.run(s)
-	return e.catalog.put(bucketStreams, nameKey(def.Database, def.Name), def)
+	return e.catalog.moveStream(bucketCreating, bucketStreams, key, def)
+}
+
+// finishCreates makes the streams whose CREATE a crash cut short: their logs
+// may have acknowledged events.
+func (e *Engine) finishCreates(ctx context.Context) error {
+	defs, err := e.catalog.streamsIn(bucketCreating)
+	if err != nil {
+		return err
+	}
+	for _, def := range defs {
+		key := nameKey(def.Database, def.Name)
+		if _, err := e.broker.CreateLog(ctx, logConfig(def)); err != nil {
+			e.log.Warn("a stream whose CREATE was cut short cannot be made: create it again", "stream", def.Name, "error", err)
+			if err := e.catalog.put(bucketCreating, key, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := e.catalog.moveStream(bucketCreating, bucketStreams, key, def); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkFree returns ErrExists where a stream or a relation of a view has one
@@ -429,7 +458,7 @@ func (e *Engine) DropStream(ctx context.Context, database, name string) error {
 	delete(e.streams, key)
 	e.mu.Unlock()
 	s.halt()
-	err := e.catalog.dropStream(key, s.Def)
+	err := e.catalog.moveStream(bucketStreams, bucketDropped, key, s.Def)
 	if e1 := s.dead.close(); err == nil {
 		err = e1
 	}
@@ -453,15 +482,7 @@ func (e *Engine) finishDrop(ctx context.Context, def *StreamDef) error {
 
 // finishDrops is finishDrop of every stream that needs it.
 func (e *Engine) finishDrops(ctx context.Context) error {
-	var dropped []*StreamDef
-	err := e.catalog.each(bucketDropped, func(key string, raw []byte) error {
-		def := &StreamDef{}
-		if err := json.Unmarshal(raw, def); err != nil {
-			return fmt.Errorf("catalog: dropped stream %s: %w", key, err)
-		}
-		dropped = append(dropped, def)
-		return nil
-	})
+	dropped, err := e.catalog.streamsIn(bucketDropped)
 	for i := 0; i < len(dropped) && err == nil; i++ {
 		err = e.finishDrop(ctx, dropped[i])
 	}
