@@ -196,7 +196,7 @@ func (w *weir) kill() {
 		_ = w.db.Close()
 	}
 	_ = w.cmd.Process.Kill()
-	_ = <-w.done
+	<-w.done
 	w.cmd, w.db = nil, nil
 }
 

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,12 @@ type kernelCompiler struct {
 	types  []gms.Type
 	newCtx func() *gms.Context // for row-by-row evaluation
 	ctx    *gms.Context        // for constants, once one was met
+
+	// query is for expressions of a query, not of a definition: with kernels
+	// alone, and without those that give NULL where a query fails. What else
+	// there is, sub-queries and functions of the session among it, only the
+	// engine can evaluate, in the statement's own context.
+	query bool
 }
 
 // compile returns the vector expression for e.
@@ -113,10 +120,17 @@ func (k *kernelCompiler) kernel(e gms.Expression) column.Expr {
 	case *expression.Like:
 		return k.like(e.LeftChild, e.RightChild, e.Escape)
 	case *expression.Arithmetic:
-		return k.arithmetic(e)
+		if !k.query {
+			return k.arithmetic(e)
+		}
 	case *expression.Div:
-		return k.divide(e)
+		if !k.query {
+			return k.divide(e)
+		}
 	case *expression.UnaryMinus:
+		if k.query {
+			return nil
+		}
 		if x := k.part(e.Child); x != nil && (x.Type().Kind == column.Float || x.Type().Kind == column.Int && e.Type() == types.Int64) {
 			return &column.Neg{X: x}
 		}
@@ -338,6 +352,8 @@ func (k *kernelCompiler) like(l, r, escape gms.Expression) column.Expr {
 	}
 }
 
+var errNoKernel = errors.New("there is no kernel for the expression")
+
 func (k *kernelCompiler) arithmetic(e *expression.Arithmetic) column.Expr {
 	op, ok := map[string]column.Op{ast.PlusStr: column.Add, ast.MinusStr: column.Sub, ast.MultStr: column.Mul}[e.Op]
 	x, y := k.part(e.LeftChild), k.part(e.RightChild)
@@ -513,6 +529,9 @@ type rowExpr struct {
 }
 
 func (k *kernelCompiler) fallback(e gms.Expression) (column.Expr, error) {
+	if k.query {
+		return nil, errNoKernel
+	}
 	et := resultType(e)
 	t, err := columnType(et)
 	if err != nil {

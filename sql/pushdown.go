@@ -43,7 +43,8 @@ func (s *Server) pushAggregates(_ *gms.Context, n gms.Node) (gms.Node, error) {
 type aggregate struct {
 	g      *plan.GroupBy
 	access tableAccess
-	cols   []int // of the table: what is read, the index space of the expressions
+	cols   []int // of the table: what is read
+	stray  bool  // some expression reads another table
 	filter column.Expr
 	keys   []column.Expr
 	aggs   []views.Agg
@@ -68,6 +69,7 @@ type tableAccess struct {
 	lookup *gms.IndexLookup
 	filter []gms.Expression
 	node   gms.Node
+	id     gms.TableId // by which fields know the table
 }
 
 // accessOf returns the access that n is, or false.
@@ -78,17 +80,19 @@ func accessOf(n gms.Node) (tableAccess, bool) {
 		a.filter = append(a.filter, n.Expression)
 		return a, ok
 	case *plan.TableAlias:
-		return accessOf(n.Child)
+		a, ok := accessOf(n.Child)
+		a.id = n.Id()
+		return a, ok
 	case *plan.ResolvedTable:
 		t, ok := n.UnderlyingTable().(*viewTable)
-		return tableAccess{table: t, node: n}, ok
+		return tableAccess{table: t, node: n, id: n.Id()}, ok
 	case *plan.IndexedTableAccess:
 		t, ok := n.UnderlyingTable().(*viewTable)
 		if !ok || !n.IsStatic() {
 			return tableAccess{}, false
 		}
 		lookup, err := n.GetLookup(nil, nil)
-		return tableAccess{table: t, lookup: &lookup, node: n}, err == nil
+		return tableAccess{table: t, lookup: &lookup, node: n, id: n.Id()}, err == nil
 	default:
 		return tableAccess{}, false
 	}
@@ -128,6 +132,9 @@ func (s *Server) newAggregate(g *plan.GroupBy) *aggregate {
 			return nil
 		}
 	}
+	if a.stray {
+		return nil
+	}
 	return a
 }
 
@@ -141,29 +148,29 @@ func (s *Server) tableKernels(t *viewTable) *kernelCompiler {
 	if err != nil {
 		return nil
 	}
+	k.query = true
 	return k
 }
 
 // bind gives the fields of e the indexes of the table's columns, which are
-// known by name: the plan's own come later. It notes the columns as read.
+// known by name: the plan's own come later. It notes the columns as read, and a
+// field of another table, as in a correlated sub-query, as stray.
 func (a *aggregate) bind(e gms.Expression) gms.Expression {
-	out, _, err := transform.Expr(e, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
+	out, _, _ := transform.Expr(e, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
 		f, ok := e.(*expression.GetField)
 		if !ok {
 			return e, transform.SameTree, nil
 		}
 		i := slices.IndexFunc(a.access.table.cols, func(c views.LayerColumn) bool { return strings.EqualFold(c.Name, f.Name()) })
-		if i < 0 {
-			return e, transform.SameTree, gms.ErrTableColumnNotFound.New(a.access.table.name, f.Name())
+		if i < 0 || f.TableId() != a.access.id {
+			a.stray = true
+			return e, transform.SameTree, nil
 		}
 		if !slices.Contains(a.cols, i) {
 			a.cols = append(a.cols, i)
 		}
 		return f.WithIndex(i), transform.NewTree, nil
 	})
-	if err != nil {
-		return expression.NewUnresolvedColumn(err.Error())
-	}
 	return out
 }
 

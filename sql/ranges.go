@@ -42,11 +42,27 @@ func keyRanges(ctx *gms.Context, lookup gms.IndexLookup, types []keyType) ([]key
 	}
 	var out []keyRange
 	for _, r := range list {
+		if lookup.IsEmptyRange || emptyRange(r) {
+			continue
+		}
 		if kr, ok := toKeyRange(ctx, r, types); ok {
 			out = append(out, kr)
 		}
 	}
 	return out, nil
+}
+
+// emptyRange says whether no row can be in the range: one of its parts ends
+// before it begins. The engine makes such ranges of conditions that contradict
+// each other, and of joins on NULL.
+func emptyRange(r gms.MySQLRange) bool {
+	for _, c := range r {
+		order, err := c.LowerBound.Compare(c.UpperBound, c.Typ)
+		if err == nil && order >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // toKeyRange translates one range; false when it is empty.

@@ -153,6 +153,9 @@ func (t *streamTable) LookupPartitions(ctx *gms.Context, lookup gms.IndexLookup)
 	}
 	var parts []gms.Partition
 	for _, r := range list {
+		if lookup.IsEmptyRange || emptyRange(r) {
+			continue
+		}
 		b := toBound(ctx, r[0], kt)
 		p := seqPartition{until: st.Last, at: t.extra(extra), bounds: []keyRange{{bounds: []keyBound{b}}}}
 		if extra == views.ExtraSeq {
