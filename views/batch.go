@@ -89,7 +89,7 @@ func (v *View) schedule(ctx context.Context) {
 	if v.Def.Mode != Lambda {
 		return
 	}
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && v.failure() == nil {
 		kind := RunInterval
 		wait := time.NewTimer(v.untilNextBatch())
 		select {
@@ -164,6 +164,9 @@ func (v *View) batch(ctx context.Context, kind string, full bool) (err error) {
 	ctx = job.bind(ctx)
 	defer func() { job.end(err) }()
 	rows, err := v.compute(ctx, br.From-1, br.To, func(seq uint64) { job.progress(seq - br.From + 1) })
+	if err == nil && full {
+		err = v.refuseLoss(rows)
+	}
 	if err == nil && rows.gaps > 0 && !full {
 		v.log().Warn("the log no longer holds all events of a batch run: the speed layer's states are taken over instead",
 			"from_seq", br.From, "to_seq", br.To, "missing", rows.gaps)
@@ -193,24 +196,26 @@ func (v *View) batch(ctx context.Context, kind string, full bool) (err error) {
 // that the log cannot give any more. States combine, so it is the same.
 func (v *View) fromEpochs(rows *run) (*run, error) {
 	taken := &run{from: rows.from, to: rows.to, span: rows.span, gaps: rows.gaps, table: rows.table.New()}
-	err := v.store.db.View(func(tx *bolt.Tx) error {
-		m, err := v.store.meta(tx)
-		if err != nil {
-			return err
-		}
-		for _, e := range m.Epochs {
-			b := tx.Bucket(speedBucket(e.ID))
-			if e.To == 0 || e.To > rows.to || b == nil {
-				continue
-			}
-			taken.span.union(e.Span)
-			if err := b.ForEach(func(k, states []byte) error {
-				return taken.table.Decode(taken.table.Group(k), states)
-			}); err != nil {
+	err := guard("read the speed layer", func() error {
+		return v.store.db.View(func(tx *bolt.Tx) error {
+			m, err := v.store.meta(tx)
+			if err != nil {
 				return err
 			}
-		}
-		return nil
+			for _, e := range m.Epochs {
+				b := tx.Bucket(speedBucket(e.ID))
+				if e.To == 0 || e.To > rows.to || b == nil {
+					continue
+				}
+				taken.span.union(e.Span)
+				if err := b.ForEach(func(k, states []byte) error {
+					return taken.table.Decode(taken.table.Group(k), states)
+				}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	})
 	return taken, err
 }
@@ -232,6 +237,19 @@ func (v *View) refuseTrimmed(ctx context.Context) error {
 	if st.First > 1 {
 		return fmt.Errorf("the log of %s begins at sequence %d: recomputing %s would lose what came before; it keeps the rows it has",
 			v.stream.Def.Name, st.First, v.Def.Name)
+	}
+	return nil
+}
+
+// refuseLoss returns an error where rows, computed from the whole log, lack
+// events that the view counts: retention or damage has taken them since.
+func (v *View) refuseLoss(rows *run) error {
+	m, err := v.store.view()
+	if err != nil {
+		return err
+	}
+	if rows.gaps > m.Gaps {
+		return fmt.Errorf("the log no longer holds %d events that %s counts: it keeps the rows it has", rows.gaps-m.Gaps, v.Def.Name)
 	}
 	return nil
 }

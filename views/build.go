@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -59,7 +60,11 @@ func (e *Engine) recoverView(ctx context.Context, entry *viewEntry) (again bool)
 		return true
 	}
 	v := newView(e, s.Stream, def, plan, entry.Version)
-	meta, err := v.openExisting(ctx)
+	var meta *storeMeta
+	err = guard("open view", func() (err error) {
+		meta, err = v.openExisting(ctx)
+		return err
+	})
 	if err != nil {
 		if v.store != nil {
 			_ = v.store.db.Close()
@@ -75,7 +80,7 @@ func (e *Engine) recoverView(ctx context.Context, entry *viewEntry) (again bool)
 		return true
 	}
 	v.cut.Store(meta.Cut)
-	if err := s.attach(v, nil, meta.Applied, nil, nil); err != nil {
+	if err := s.attach(v, meta.Applied, nil, nil); err != nil {
 		v.fail(err)
 	}
 	st := *s.state.Load()
@@ -204,9 +209,14 @@ func (e *Engine) startBuild(def *ViewDef, replaces *View) (*build, error) {
 	}
 	b := &build{def: def, done: make(chan struct{})}
 	e.mu.Lock()
+	entry := e.streams[nameKey(def.Database, def.Stream)]
 	if _, busy := e.building[key]; busy || e.ctx.Err() != nil {
 		e.mu.Unlock()
 		return nil, fmt.Errorf("view %s %w", def.Name, ErrBuilding)
+	}
+	if entry == nil || entry.Stream != s || e.views[key] != replaces {
+		e.mu.Unlock()
+		return nil, fmt.Errorf("view %s: its stream or the view itself was dropped or made meanwhile; run the statement again", def.Name)
 	}
 	b.job = e.startJob(JobBuild, def.Name, 0)
 	ctx := b.job.bind(e.ctx)
@@ -253,7 +263,7 @@ func (e *Engine) build(ctx context.Context, v, replaces *View, b *build) (err er
 		return err
 	}
 	b.job.setTotal(st.Last)
-	base, err := v.firstBuild(ctx, st, b.job)
+	base, err := v.firstBuild(ctx, st, replaces, b.job)
 	if err != nil {
 		return err
 	}
@@ -280,11 +290,16 @@ func (j *job) total() uint64 {
 
 // firstBuild computes the view over the log as st says it is and writes its
 // file: a batch run of a lambda view, the first epoch of a kappa view.
-func (v *View) firstBuild(ctx context.Context, st LogState, j *job) (base uint64, err error) {
+func (v *View) firstBuild(ctx context.Context, st LogState, replaces *View, j *job) (base uint64, err error) {
 	br := BatchRun{View: v.Def.Name, Kind: RunFull, State: StateRunning, Attempt: 1, From: 1, To: st.Last, Started: now(), FullBatch: true}
 	rows, err := v.compute(ctx, 0, st.Last, j.progress)
 	if err != nil {
 		return 0, err
+	}
+	if replaces != nil {
+		if err := replaces.refuseLoss(rows); err != nil {
+			return 0, fmt.Errorf("%w; DROP and CREATE the view to have it without them", err)
+		}
 	}
 	if rows.gaps > 0 && st.Last > 0 {
 		v.log().Warn("the log no longer holds all events since its first; the view begins without them", "missing", rows.gaps)
@@ -343,38 +358,67 @@ func (v *View) catchUp(ctx context.Context, base uint64, j *job) (pending []*run
 	}
 }
 
-// install attaches the finished version, in the place of the one it replaces,
-// and makes it the one that the catalog names.
+// install attaches the finished version beside the one it replaces, makes it the
+// one that the catalog names, and then that of the name. The old one stays
+// current for replacedGrace, for statements that found it before.
 func (e *Engine) install(v, replaces *View, base uint64, pending []*run) error {
-	err := v.stream.attach(v, replaces, base, pending, func(from, to uint64) (*run, error) {
+	key := nameKey(v.Def.Database, v.Def.Name)
+	if err := e.stillNames(key, replaces); err != nil {
+		return err
+	}
+	err := v.stream.attach(v, base, pending, func(from, to uint64) (*run, error) {
 		return v.compute(e.ctx, from, to, func(uint64) {})
 	})
 	if err != nil {
 		return err
 	}
-	key := nameKey(v.Def.Database, v.Def.Name)
+	// Who drops the view now waits for this build before changing the catalog.
 	err = e.catalog.put(bucketViews, key, &viewEntry{Def: v.Def, Version: v.Version, Built: true})
+	if err == nil {
+		e.mu.Lock()
+		if e.views[key] != replaces {
+			err = errDroppedMeanwhile
+		} else {
+			e.views[key] = v
+			v.startSchedule()
+		}
+		e.mu.Unlock()
+	}
 	if err != nil {
 		v.stream.detach(v)
 		return err
 	}
-	e.mu.Lock()
-	e.views[key] = v
-	v.startSchedule()
-	e.mu.Unlock()
 	if replaces != nil {
-		e.discard(replaces)
+		e.discard(replaces, replacedGrace)
 	}
 	return nil
 }
 
-// discard ends a view that nobody can find any more and deletes its file once
-// its last reader is done.
-func (e *Engine) discard(v *View) {
+var errDroppedMeanwhile = errors.New("the view was dropped meanwhile")
+
+// stillNames returns an error where the name is no longer that of the version
+// that is to be replaced.
+func (e *Engine) stillNames(key string, replaces *View) error {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.views[key] != replaces {
+		return errDroppedMeanwhile
+	}
+	return nil
+}
+
+// replacedGrace is how long a version that was replaced can still be read by
+// statements that found it under its name.
+const replacedGrace = 2 * time.Second
+
+// discard ends a view that nobody can find any more, after a while, and deletes
+// its file once its last reader is done.
+func (e *Engine) discard(v *View, grace time.Duration) {
 	e.wg.Add(1)
 	go func() {
 		defer e.wg.Done()
 		v.halt()
+		sleep(e.ctx, grace)
 		v.stream.detach(v)
 		v.fail(errDetached)
 		v.commitMu.Lock() // a commit that had begun is over
@@ -391,33 +435,49 @@ func (e *Engine) discard(v *View) {
 	}()
 }
 
-// DropView removes a view and its rows; a build of it is cancelled.
+// DropView removes a view and its rows; a build of it is cancelled. When ctx is
+// done first, it goes on without the caller.
 func (e *Engine) DropView(ctx context.Context, database, name string) error {
 	key := nameKey(database, name)
 	e.mu.Lock()
 	v, b := e.views[key], e.building[key]
 	delete(e.views, key)
-	e.mu.Unlock()
 	if v == nil && b == nil {
+		e.mu.Unlock()
 		return fmt.Errorf("materialized view %s %w", name, ErrUnknown)
 	}
+	e.wg.Add(1)
+	e.mu.Unlock()
+	done := make(chan error, 1)
+	go func() {
+		defer e.wg.Done()
+		done <- e.drop(key, v, b)
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-done:
+		return err
+	}
+}
+
+// drop removes what has the name key: the view v and the build b, either of
+// which may be nil.
+func (e *Engine) drop(key string, v *View, b *build) error {
 	if b != nil {
 		b.job.cancel(ErrCancelled)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-b.done:
-		}
+		<-b.done
 		e.mu.Lock()
-		if v == nil {
-			v = e.views[key] // it was done before it was cancelled
-		}
+		built := e.views[key] // by a first build that was done before it was cancelled
 		delete(e.views, key)
 		e.mu.Unlock()
+		if built != nil && built != v {
+			e.discard(built, 0)
+		}
 	}
 	err := e.catalog.put(bucketViews, key, nil)
 	if v != nil {
-		e.discard(v)
+		e.discard(v, 0)
 	}
 	return err
 }

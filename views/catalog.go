@@ -32,9 +32,9 @@ type viewEntry struct {
 
 func openCatalog(dir string) (*catalog, error) {
 	path := filepath.Join(dir, "catalog.db")
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType})
+	db, err := openBolt(path, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType})
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, err
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{bucketStreams, bucketViews, bucketCreating, bucketDropped, bucketMeta} {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -36,9 +37,9 @@ type deadMeta struct {
 var bucketDead = []byte("dead")
 
 func openDead(path string) (*deadStore, error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: 1e9, FreelistType: bolt.FreelistMapType})
+	db, err := openBolt(path, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType})
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, err
 	}
 	d := &deadStore{db: db}
 	err = db.Update(func(tx *bolt.Tx) error {

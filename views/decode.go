@@ -115,13 +115,23 @@ func (d *decoder) decode(recs []Record, b *column.Batch) []DeadLetter {
 		}
 	}
 	for _, i := range d.order {
-		b.Cols[i] = d.plan.Generated[i].Eval(b)
+		b.Cols[i] = d.generate(i, b)
 	}
 	if more := d.generatedNotNull(recs, b); len(more) > 0 {
 		dead = append(dead, more...)
 		slices.SortFunc(dead, func(a, b DeadLetter) int { return cmp.Compare(a.Seq, b.Seq) })
 	}
 	return dead
+}
+
+// generate computes a generated column; where that panics, every value is NULL.
+func (d *decoder) generate(i int, b *column.Batch) (v *column.Vector) {
+	defer func() {
+		if recover() != nil {
+			v = (&column.Const{T: d.cols[i].Type}).Eval(b)
+		}
+	}()
+	return d.plan.Generated[i].Eval(b)
 }
 
 // row decodes one event. A payload that makes the decoder panic is a dead

@@ -199,7 +199,12 @@ func (e *Engine) addStream(ctx context.Context, def *StreamDef, log Log) (*strea
 	}
 	path := e.deadPath(def)
 	if s.dead, err = openDead(path); err != nil {
-		return nil, err
+		// They are among the events, and are found again by looking at them again.
+		e.log.Error("the dead letters of a stream cannot be read and begin again", "stream", def.Name, "error", err)
+		_ = os.Remove(path)
+		if s.dead, err = openDead(path); err != nil {
+			return nil, err
+		}
 	}
 	if s.dead.seen > s.id.Last {
 		e.log.Error("the log of a stream is shorter than it was; its dead letters begin again", "stream", def.Name, "last_seq", s.id.Last)

@@ -138,7 +138,9 @@ func (v *View) layers() (infos []LayerInfo, err error) {
 			}
 			if len(s.runs) > 0 {
 				open := &Snapshot{View: v, tx: s.tx, runs: s.runs, meta: &storeMeta{Epochs: []epoch{ep}}}
+				s.mu.Lock() // the transaction is that of s
 				rows = open.Count(Speed)
+				s.mu.Unlock()
 			}
 		}
 		add(Speed, ep.ID, ep.From, to, rows, sp)

@@ -96,8 +96,14 @@ func longRead(t *testing.T, reverse bool) {
 // publishes an event for each key below n and waits until it is applied.
 func openCounting(t *testing.T, dir string) (*views.Engine, *views.View, func(n int)) {
 	t.Helper()
+	return openCountingOn(t, dir, &logtest.Memory{})
+}
+
+// openCountingOn is openCounting with a given broker.
+func openCountingOn(t *testing.T, dir string, broker views.Broker) (*views.Engine, *views.View, func(n int)) {
+	t.Helper()
 	ctx := context.Background()
-	e, err := views.Open(ctx, views.Config{Dir: dir, Broker: &logtest.Memory{}, Compiler: countByKey{}, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	e, err := views.Open(ctx, views.Config{Dir: dir, Broker: broker, Compiler: countByKey{}, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

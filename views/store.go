@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -100,13 +101,51 @@ type cachedMeta struct {
 var errNoMeta = errors.New("the file holds no view")
 
 func openStore(path string, specs []partial.Spec) (*store, error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{
+	db, err := openBolt(path, &bolt.Options{
 		Timeout: time.Second, InitialMmapSize: mapSize, FreelistType: bolt.FreelistMapType, NoStatistics: true,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, err
 	}
 	return &store{db: db, specs: specs}, nil
+}
+
+// openBolt opens a bbolt file that may be damaged: bbolt panics on pages that
+// make no sense, and reading beyond the end of a file that was cut faults.
+func openBolt(path string, opts *bolt.Options) (db *bolt.DB, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			db, err = nil, fmt.Errorf("open %s: the file is damaged: %v", path, p)
+		}
+	}()
+	if db, err = bolt.Open(path, 0o600, opts); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	err = db.View(func(tx *bolt.Tx) error {
+		info, err := os.Stat(path)
+		if err == nil && info.Size() < tx.Size() {
+			err = fmt.Errorf("open %s: the file is cut short: %d bytes of %d", path, info.Size(), tx.Size())
+		}
+		return err
+	})
+	if err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// guard runs f and returns a panic of it, as of bbolt on a damaged page, as an
+// error.
+func guard(what string, f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s: the file is damaged: %v", what, p)
+		}
+	}()
+	return f()
 }
 
 // create makes a new file with the given meta and no rows.
@@ -169,9 +208,11 @@ func (s *store) meta(tx *bolt.Tx) (*storeMeta, error) {
 // view reads meta in a transaction of its own.
 func (s *store) view() (*storeMeta, error) {
 	var m *storeMeta
-	err := s.db.View(func(tx *bolt.Tx) (err error) {
-		m, err = s.meta(tx)
-		return err
+	err := guard("read view", func() error {
+		return s.db.View(func(tx *bolt.Tx) (err error) {
+			m, err = s.meta(tx)
+			return err
+		})
 	})
 	return m, err
 }
@@ -179,17 +220,19 @@ func (s *store) view() (*storeMeta, error) {
 // update runs f in a write transaction with a copy of meta, which is written
 // back with whatever f made of it.
 func (s *store) update(f func(tx *bolt.Tx, m *storeMeta) error) error {
-	return s.db.Update(func(tx *bolt.Tx) error {
-		m, err := s.meta(tx)
-		if err != nil {
-			return err
-		}
-		next := *m
-		next.Epochs = slices.Clone(m.Epochs)
-		if err := f(tx, &next); err != nil {
-			return err
-		}
-		return putMeta(tx, &next)
+	return guard("write view", func() error {
+		return s.db.Update(func(tx *bolt.Tx) error {
+			m, err := s.meta(tx)
+			if err != nil {
+				return err
+			}
+			next := *m
+			next.Epochs = slices.Clone(m.Epochs)
+			if err := f(tx, &next); err != nil {
+				return err
+			}
+			return putMeta(tx, &next)
+		})
 	})
 }
 

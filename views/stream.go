@@ -388,9 +388,8 @@ func (s *Stream) dropCommitted(v *View, seq uint64) {
 
 // attach makes v one of the stream's views: pending are its runs beyond what
 // its file holds, up to the sequence at. When more has been applied by now,
-// catchUp is called for the rest, which it must return as a run. replaces, if
-// not nil, leaves at the same sequence.
-func (s *Stream) attach(v, replaces *View, base uint64, pending []*run, catchUp func(from, to uint64) (*run, error)) error {
+// catchUp is called for the rest, which it must return as a run.
+func (s *Stream) attach(v *View, base uint64, pending []*run, catchUp func(from, to uint64) (*run, error)) error {
 	s.applyMu.Lock()
 	defer s.applyMu.Unlock()
 	old := s.state.Load()
@@ -406,7 +405,7 @@ func (s *Stream) attach(v, replaces *View, base uint64, pending []*run, catchUp 
 	next.views = make(map[*View]viewRuns, len(old.views)+1)
 	var views []*View
 	for _, w := range s.views {
-		if w != replaces && w != v {
+		if w != v {
 			next.views[w] = old.views[w]
 			views = append(views, w)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -167,8 +168,14 @@ func (v *View) noticeAmount(seq uint64) {
 // table of its own. progress is told how far it is. It fails where the log
 // does not hold them all, unless the range begins below what retention kept
 // and floor allows it.
-func (v *View) compute(ctx context.Context, after, until uint64, progress func(seq uint64)) (*run, error) {
-	r := &run{from: after, to: until, span: noSpan, watermark: noSpan.Max, table: partial.NewTable(v.plan.Specs())}
+func (v *View) compute(ctx context.Context, after, until uint64, progress func(seq uint64)) (r *run, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			v.log().Error("computing a view failed", "panic", p, "stack", string(debug.Stack()))
+			r, err = nil, fmt.Errorf("internal error while computing view %s: %v", v.Def.Name, p)
+		}
+	}()
+	r = &run{from: after, to: until, span: noSpan, watermark: noSpan.Max, table: partial.NewTable(v.plan.Specs())}
 	if after >= until {
 		return r, nil
 	}

@@ -26,6 +26,7 @@ var (
 	errTimeout     = Error(3024, "HY000", "Query execution was interrupted, maximum statement execution time exceeded")
 	errInterrupted = Error(1317, "70100", "Query execution was interrupted")
 	errShutdown    = Error(1053, "08S01", "Server shutdown in progress")
+	errDoubleRange = Error(1690, "22003", "DOUBLE value is out of range")
 	errClientGone  = Error(1152, "08S01", "Aborted connection: the client is gone")
 )
 

@@ -40,6 +40,13 @@ func (x *execBuilder) Build(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowI
 			return nil, err
 		}
 		return newDistinct(child, n.Child.Schema()), nil
+	case *plan.OrderedDistinct:
+		// The engine takes rows for sorted that are not.
+		child, err := x.base.Build(ctx, n.Child, row)
+		if err != nil {
+			return nil, err
+		}
+		return newDistinct(child, n.Child.Schema()), nil
 	case *plan.SetOp:
 		return x.setOp(ctx, n, row)
 	case *plan.ShowColumns:

@@ -24,6 +24,8 @@ func setGlobals(o *Options) error {
 		"max_connections":    int64(o.MaxConnections),
 		"max_allowed_packet": uint64(o.MaxPacket),
 		"max_execution_time": o.StatementTimeout.Milliseconds(),
+		// Merge joins over several columns match NULL with NULL.
+		gms.DisableMergeJoin: int8(1),
 		"wait_timeout":       max(1, int64(o.IdleTimeout.Seconds())),
 	})
 }

@@ -26,6 +26,7 @@ func addRules(b *analyzer.Builder, rules []Rule) {
 	all := append([]Rule{
 		{Early: true, Apply: typeLiterals},
 		{Early: true, Apply: safeLikes},
+		{Early: true, Apply: exactKeys},
 		{Early: true, Apply: mapViews},
 		{Early: true, Apply: pushFilters},
 	}, rules...)

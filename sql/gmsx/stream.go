@@ -3,6 +3,7 @@ package gmsx
 import (
 	"errors"
 	"io"
+	"math"
 	"strconv"
 	"sync"
 
@@ -161,6 +162,9 @@ func (e *encoder) value(ctx *gms.Context, t gms.Type, v any) (sqltypes.Value, er
 		if err != nil {
 			return sqltypes.NULL, err
 		}
+		if d, ok := double(f); ok && (math.IsInf(d, 0) || math.IsNaN(d)) {
+			return sqltypes.NULL, errDoubleRange
+		}
 		switch f := f.(type) {
 		case float64:
 			val = sqltypes.MakeTrusted(qt, appendDouble(free, f, 64))
@@ -198,7 +202,7 @@ func appendDouble(b []byte, f float64, bits int) []byte {
 	var tmp [32]byte
 	e := strconv.AppendFloat(tmp[:0], f, 'e', -1, bits)
 	mark := len(e) - 1
-	for e[mark] != 'e' {
+	for mark >= 0 && e[mark] != 'e' {
 		mark--
 	}
 	exp, err := strconv.Atoi(string(e[mark+1:]))
