@@ -196,7 +196,7 @@ func (w *weir) kill() {
 		_ = w.db.Close()
 	}
 	_ = w.cmd.Process.Kill()
-	<-w.done
+	<-w.done //nolint:errcheck // that it was killed is no news
 	w.cmd, w.db = nil, nil
 }
 
