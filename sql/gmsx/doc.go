@@ -57,9 +57,10 @@
 //
 // # Rules and execution
 //
-// [Options].Rules see each plan twice: early ones after ours, which type time
-// literals, make LIKE safe and push conditions to tables, and before the
-// engine's; others after it has optimised, with index ranges chosen and columns
+// [Options].Rules see each plan twice: early ones after ours, which type
+// literals, hide from indexes what is compared with no value of its column's
+// type, make LIKE, joins and NOT EXISTS right, and push conditions to tables,
+// and before the engine's; others after it has optimised, with index ranges chosen and columns
 // pruned. Options.Build may execute any node of a plan. A database embeds
 // [NoRoutines] unless it has triggers, procedures and events.
 //

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
@@ -70,6 +71,10 @@ func exactKey(ctx *gms.Context, e gms.Expression) (gms.Expression, bool) {
 		if err != nil {
 			return e, false // the engine says what is wrong with it
 		}
+		if text, ok := timeOfNumber(val); ok && fixed && isTime(c.col.Type()) {
+			val, v = text, expression.NewLiteral(text, types.LongText)
+			c.values[i] = v
+		}
 		typed[i] = v
 		if val == nil {
 			continue
@@ -77,7 +82,7 @@ func exactKey(ctx *gms.Context, e gms.Expression) (gms.Expression, bool) {
 		key, ok := exactValue(ctx, c.col, v, val)
 		if !ok {
 			fits = false
-			if fixed {
+			if fixed && asNumbers(c.col.Type(), v.Type()) {
 				c.values[i] = expression.NewLiteral(val, v.Type())
 			}
 			continue
@@ -144,6 +149,22 @@ func exactValue(ctx *gms.Context, col *expression.GetField, e gms.Expression, va
 		return nil, !is || collation == own.Collation()
 	}
 	return nil, true
+}
+
+// timeOfNumber is the time that MySQL takes a number for, YYYYMMDD or
+// YYYYMMDDhhmmss, as text.
+func timeOfNumber(val any) (string, bool) {
+	_, n, ok := integer(val)
+	if !ok {
+		return "", false
+	}
+	text := strconv.FormatUint(n, 10)
+	for digits, layout := range map[int]string{8: "20060102", 14: "20060102150405"} {
+		if at, err := time.Parse(layout, text); err == nil && len(text) == digits {
+			return at.Format(time.DateTime), true
+		}
+	}
+	return "", false
 }
 
 func coercibility(ctx *gms.Context, l, r gms.Expression) (gms.CollationID, byte, gms.CollationID, byte) {

@@ -103,12 +103,17 @@ func (p *parser) rewrite(stmt ast.Statement) (ast.Statement, error) {
 	if own := p.e.ownProcesses(stmt); own != nil {
 		return inject(own), nil
 	}
+	if x, ok := stmt.(*ast.Explain); ok {
+		keepAllDecimals(x.Statement)
+	}
 	var unions []*ast.SetOp
 	recursive := false
 	err := ast.Walk(func(n ast.SQLNode) (bool, error) {
 		switch n := n.(type) {
 		case *ast.FuncExpr:
 			p.renameAggregate(n)
+		case *ast.ComparisonExpr:
+			keepDecimals(n)
 		case *ast.SetOp:
 			unions = append(unions, n)
 		case *ast.With:

@@ -284,6 +284,8 @@ func inRange(ctx *gms.Context, r gms.MySQLRangeColumnExpr, v any) (bool, error) 
 			return false, nil
 		}
 	case gms.BelowNull:
+	case gms.AboveAll:
+		return false, nil
 	default:
 		return false, fmt.Errorf("lower bound %T", b)
 	}
@@ -296,6 +298,8 @@ func inRange(ctx *gms.Context, r gms.MySQLRangeColumnExpr, v any) (bool, error) 
 		return v == nil, nil
 	case gms.AboveAll:
 		return true, nil
+	case gms.BelowNull:
+		return false, nil
 	default:
 		return false, fmt.Errorf("upper bound %T", b)
 	}

@@ -24,9 +24,12 @@ const ruleBase = 10000
 // addRules gives the analyzer our rules and then the user's.
 func addRules(b *analyzer.Builder, rules []Rule) {
 	all := append([]Rule{
+		{Early: true, Apply: plainDecimals},
 		{Early: true, Apply: typeLiterals},
 		{Early: true, Apply: safeLikes},
 		{Early: true, Apply: exactKeys},
+		{Early: true, Apply: exactJoins},
+		{Early: true, Apply: notExists},
 		{Early: true, Apply: mapViews},
 		{Early: true, Apply: pushFilters},
 	}, rules...)

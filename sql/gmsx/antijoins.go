@@ -1,0 +1,109 @@
+package gmsx
+
+import (
+	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/expression"
+	"github.com/dolthub/go-mysql-server/sql/plan"
+	"github.com/dolthub/go-mysql-server/sql/transform"
+	"github.com/dolthub/go-mysql-server/sql/types"
+)
+
+// notExists makes NOT EXISTS right where its condition is NULL. The engine
+// joins it as it does NOT IN, for which a NULL excludes the row. A condition
+// that is false there instead, and still all of keys for a lookup or a hash, is
+//
+//	b.k = a.k AND key(b.k) = key(a.k)
+//
+// where the keys of NULL are two that are equal to none.
+func notExists(_ *gms.Context, n gms.Node) (gms.Node, error) {
+	return inConditions(n, func(e gms.Expression) (gms.Expression, bool, error) {
+		not, ok := e.(*expression.Not)
+		if !ok {
+			return e, false, nil
+		}
+		exists, ok := not.Child.(*plan.ExistsSubquery)
+		if !ok {
+			return e, false, nil
+		}
+		outer := exists.Query.Correlated()
+		q, same, err := transform.Node(exists.Query.Query, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
+			f, ok := n.(*plan.Filter)
+			if !ok {
+				return n, transform.SameTree, nil
+			}
+			conds, changed := withoutNulls(expression.SplitConjunction(f.Expression), outer)
+			if !changed {
+				return n, transform.SameTree, nil
+			}
+			return plan.NewFilter(expression.JoinAnd(conds...), f.Child), transform.NewTree, nil
+		})
+		if err != nil || same {
+			return e, false, err
+		}
+		return expression.NewNot(plan.NewExistsSubquery(exists.Query.WithQuery(q))), true, nil
+	})
+}
+
+// withoutNulls makes those of conds that are about outer columns never NULL.
+func withoutNulls(conds []gms.Expression, outer gms.ColSet) ([]gms.Expression, bool) {
+	have := map[string]bool{}
+	for _, c := range conds {
+		have[c.String()] = true
+	}
+	var out []gms.Expression
+	for _, c := range conds {
+		correlated := transform.InspectExpr(c, func(e gms.Expression) bool {
+			gf, ok := e.(*expression.GetField)
+			return ok && outer.Contains(gf.Id())
+		})
+		if !correlated || !c.IsNullable() {
+			out = append(out, c)
+			continue
+		}
+		if _, ok := c.(*expression.Equals); ok {
+			l, r := c.Children()[0], c.Children()[1]
+			if kind := kindOfKeys(l.Type(), r.Type()); kind != keyNone && movable(c) {
+				out = append(out, c)
+				if again := expression.NewEquals(newJoinKey(l, kind, " l"), newJoinKey(r, kind, " r")); !have[again.String()] {
+					out = append(out, again)
+				}
+				continue
+			}
+		}
+		out = append(out, &isTrue{expression.UnaryExpression{Child: c}})
+	}
+	return out, len(out) != len(conds) || !sameExprs(out, conds)
+}
+
+func sameExprs(a, b []gms.Expression) bool {
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// isTrue is its child, with false for NULL.
+type isTrue struct{ expression.UnaryExpression }
+
+func (t *isTrue) Type() gms.Type   { return types.Boolean }
+func (t *isTrue) IsNullable() bool { return false }
+func (t *isTrue) String() string   { return "(" + t.Child.String() + " IS TRUE)" }
+
+func (t *isTrue) Eval(ctx *gms.Context, row gms.Row) (any, error) {
+	v, err := gms.EvaluateCondition(ctx, t.Child, row)
+	return gms.IsTrue(v), err
+}
+
+func (t *isTrue) WithChildren(children ...gms.Expression) (gms.Expression, error) {
+	if len(children) != 1 {
+		return nil, gms.ErrInvalidChildrenNumber.New(t, len(children), 1)
+	}
+	return &isTrue{expression.UnaryExpression{Child: children[0]}}, nil
+}
+
+// CollationCoercibility implements gms.CollationCoercible.
+func (t *isTrue) CollationCoercibility(*gms.Context) (gms.CollationID, byte) {
+	return gms.Collation_binary, 5
+}
