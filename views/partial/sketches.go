@@ -166,13 +166,15 @@ var percentileMapping = func() mapping.IndexMapping {
 	return m
 }()
 
+// newDDSketch uses the sparse store: others sort or compact themselves when they
+// are read, and a column of states may be read by many at once.
 func newDDSketch() *ddsketch.DDSketch {
-	return ddsketch.NewDDSketchFromStoreProvider(percentileMapping, store.BufferedPaginatedStoreConstructor)
+	return ddsketch.NewDDSketchFromStoreProvider(percentileMapping, store.SparseStoreConstructor)
 }
 
 // percentiles is APPROX_PERCENTILE. Bins are never collapsed, so combining is
-// exact on the bins. Stored: the sketch without its mapping, with its length;
-// length 0 is no events.
+// exact on the bins. Stored: the number of zeros, and the bins of positive and
+// of negative values, see appendBins.
 type percentiles struct {
 	spec   Spec
 	sketch []*ddsketch.DDSketch
@@ -203,22 +205,81 @@ func (s *percentiles) Merge(i int, from States, j int) {
 }
 
 func (s *percentiles) Append(dst []byte, i int) []byte {
-	var b []byte
-	if s.sketch[i] != nil {
-		s.sketch[i].Encode(&b, true)
+	sk := s.sketch[i]
+	if sk == nil {
+		return append(dst, 0, 0, 0)
 	}
-	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
+	dst = binary.AppendUvarint(dst, uint64(sk.GetZeroCount()))
+	dst = appendBins(dst, sk.GetPositiveValueStore())
+	return appendBins(dst, sk.GetNegativeValueStore())
+}
+
+// A bin is the number of values in one of the sketch's intervals.
+type bin struct {
+	index int
+	count float64
+}
+
+// appendBins appends the number of bins and, in order, how far each is from the
+// one before and its count, so that equal sketches are equal bytes.
+func appendBins(dst []byte, st store.Store) []byte {
+	var bins []bin
+	st.ForEach(func(index int, count float64) bool {
+		bins = append(bins, bin{index, count})
+		return false
+	})
+	slices.SortFunc(bins, func(a, b bin) int { return a.index - b.index })
+	dst = binary.AppendUvarint(dst, uint64(len(bins)))
+	last := 0
+	for _, b := range bins {
+		dst = binary.AppendVarint(dst, int64(b.index-last))
+		dst = binary.AppendUvarint(dst, uint64(b.count))
+		last = b.index
+	}
+	return dst
 }
 
 func (s *percentiles) Decode(i int, src []byte) ([]byte, error) {
-	b, rest, err := readBytes(src)
-	if err != nil || len(b) == 0 {
-		return rest, err
+	zeros, src, err := uvarint(src)
+	if err != nil {
+		return nil, err
 	}
-	if err := s.at(i).DecodeAndMergeWith(b); err != nil {
+	if len(src) >= 2 && zeros == 0 && src[0] == 0 && src[1] == 0 {
+		return src[2:], nil // no values
+	}
+	sk := s.at(i)
+	if zeros > 0 && sk.AddWithCount(0, float64(zeros)) != nil {
 		return nil, errCorrupt
 	}
-	return rest, nil
+	if src, err = readBins(src, sk.GetPositiveValueStore()); err != nil {
+		return nil, err
+	}
+	return readBins(src, sk.GetNegativeValueStore())
+}
+
+// binIndexMax is beyond the index of every bin: those of 1e±308 are below 36,000.
+const binIndexMax = 1 << 20
+
+// readBins adds stored bins to st.
+func readBins(src []byte, st store.Store) ([]byte, error) {
+	n, src, err := uvarint(src)
+	if err != nil || n > 2*binIndexMax {
+		return nil, errCorrupt
+	}
+	index := int64(0)
+	for range n {
+		step, w := binary.Varint(src)
+		if w <= 0 {
+			return nil, errCorrupt
+		}
+		count, rest, err := uvarint(src[w:])
+		if index += step; err != nil || index < -binIndexMax || index > binIndexMax {
+			return nil, errCorrupt
+		}
+		st.AddWithCount(int(index), float64(count))
+		src = rest
+	}
+	return src, nil
 }
 
 // Value is the nearest-rank percentile: the ceil(p·n)-th smallest value.
