@@ -55,14 +55,7 @@ func (t *streamTable) Comment() string { return "stream of events" }
 
 // Schema implements gms.Table: the columns that are read.
 func (t *streamTable) Schema() gms.Schema {
-	if t.proj == nil {
-		return t.schema
-	}
-	s := make(gms.Schema, len(t.proj))
-	for i, c := range t.proj {
-		s[i] = t.schema[c]
-	}
-	return s
+	return projected(t.schema, t.proj)
 }
 
 // PrimaryKeySchema implements gms.PrimaryKeyTable.
@@ -75,14 +68,7 @@ func (t *streamTable) extra(e int) int { return len(t.stream.Def.Columns) + e }
 
 // Projections implements gms.ProjectedTable.
 func (t *streamTable) Projections() []string {
-	if t.proj == nil {
-		return nil
-	}
-	names := make([]string, len(t.proj))
-	for i, c := range t.proj {
-		names[i] = t.schema[c].Name
-	}
-	return names
+	return projectedNames(t.schema, t.proj)
 }
 
 // WithProjections implements gms.ProjectedTable.

@@ -68,14 +68,7 @@ func (t *viewTable) Comment() string {
 
 // Schema implements gms.Table: the columns that are read.
 func (t *viewTable) Schema() gms.Schema {
-	if t.proj == nil {
-		return t.schema
-	}
-	s := make(gms.Schema, len(t.proj))
-	for i, c := range t.proj {
-		s[i] = t.schema[c]
-	}
-	return s
+	return projected(t.schema, t.proj)
 }
 
 // PrimaryKeySchema implements gms.PrimaryKeyTable: the group key, in the order
@@ -97,14 +90,7 @@ func (t *viewTable) keyColumns() []int {
 
 // Projections implements gms.ProjectedTable.
 func (t *viewTable) Projections() []string {
-	if t.proj == nil {
-		return nil
-	}
-	names := make([]string, len(t.proj))
-	for i, c := range t.proj {
-		names[i] = t.schema[c].Name
-	}
-	return names
+	return projectedNames(t.schema, t.proj)
 }
 
 // WithProjections implements gms.ProjectedTable.
@@ -112,6 +98,30 @@ func (t *viewTable) WithProjections(names []string) gms.Table {
 	cp := *t
 	cp.proj = projection(t.schema, names)
 	return &cp
+}
+
+// projected returns the columns of a schema that are read; a nil proj is all.
+func projected(s gms.Schema, proj []int) gms.Schema {
+	if proj == nil {
+		return s
+	}
+	out := make(gms.Schema, len(proj))
+	for i, c := range proj {
+		out[i] = s[c]
+	}
+	return out
+}
+
+// projectedNames returns the names of the columns that are read; nil for all.
+func projectedNames(s gms.Schema, proj []int) []string {
+	if proj == nil {
+		return nil
+	}
+	names := make([]string, len(proj))
+	for i, c := range proj {
+		names[i] = s[c].Name
+	}
+	return names
 }
 
 // projection returns the indexes of the named columns.
