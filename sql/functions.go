@@ -9,7 +9,6 @@ import (
 	"time"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
-	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/types"
 	ast "github.com/dolthub/vitess/go/vt/sqlparser"
 
@@ -18,58 +17,13 @@ import (
 	"weir/views/column"
 )
 
-// A call is a scalar function of ours: eval gets its arguments, none of them
-// NULL, for a NULL argument makes the call NULL.
-type call struct {
-	name string
-	args []gms.Expression
-	typ  gms.Type
-	eval func(ctx *gms.Context, args []any) (any, error)
-}
-
-var _ gms.Expression = (*call)(nil)
-
-func (c *call) Resolved() bool             { return expression.ExpressionsResolved(c.args...) }
-func (c *call) Type() gms.Type             { return c.typ }
-func (c *call) IsNullable() bool           { return true }
-func (c *call) Children() []gms.Expression { return c.args }
-
-func (c *call) String() string {
-	args := make([]string, len(c.args))
-	for i, a := range c.args {
-		args[i] = a.String()
-	}
-	return c.name + "(" + strings.Join(args, ",") + ")"
-}
-
-func (c *call) WithChildren(children ...gms.Expression) (gms.Expression, error) {
-	if len(children) != len(c.args) {
-		return nil, gms.ErrInvalidChildrenNumber.New(c, len(children), len(c.args))
-	}
-	cp := *c
-	cp.args = children
-	return &cp, nil
-}
-
-func (c *call) Eval(ctx *gms.Context, row gms.Row) (any, error) {
-	args := make([]any, len(c.args))
-	for i, a := range c.args {
-		v, err := a.Eval(ctx, row)
-		if err != nil || v == nil {
-			return nil, err
-		}
-		args[i] = v
-	}
-	return c.eval(ctx, args)
-}
-
 // newFunction returns a function of lo to hi arguments.
 func newFunction(name, usage string, lo, hi int, typ gms.Type, eval func(*gms.Context, []any) (any, error)) gms.Function {
 	return gms.FunctionN{Name: name, Fn: func(args ...gms.Expression) (gms.Expression, error) {
 		if len(args) < lo || len(args) > hi {
 			return nil, gmsx.Error(1582, "42000", "Incorrect parameter count in the call to native function '%s': write %s", name, usage)
 		}
-		return &call{name: name, args: args, typ: typ, eval: eval}, nil
+		return gmsx.NewCall(name, typ, args, eval), nil
 	}}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/dolthub/vitess/go/sqltypes"
 	ast "github.com/dolthub/vitess/go/vt/sqlparser"
 
+	"weir/sql/gmsx"
 	"weir/views/column"
 )
 
@@ -142,7 +143,7 @@ func (k *kernelCompiler) kernel(e gms.Expression) column.Expr {
 		return k.coalesce(e.Children(), e.Type())
 	case *function.IfNull:
 		return k.coalesce(e.Children(), e.Type())
-	case *call:
+	case *gmsx.Call:
 		return k.call(e)
 	}
 	return nil
@@ -478,15 +479,19 @@ func (k *kernelCompiler) coalesce(args []gms.Expression, typ gms.Type) column.Ex
 	return c
 }
 
-func (k *kernelCompiler) call(e *call) column.Expr {
-	x := k.part(e.args[0])
+func (k *kernelCompiler) call(e *gmsx.Call) column.Expr {
+	args := e.Children()
+	if len(args) == 0 {
+		return nil
+	}
+	x := k.part(args[0])
 	if x == nil {
 		return nil
 	}
-	switch e.name {
+	switch e.Name() {
 	case "tumble":
-		size, ok1 := intLiteral(e.args[1])
-		offset, ok2 := intLiteral(e.args[2])
+		size, ok1 := intLiteral(args[1])
+		offset, ok2 := intLiteral(args[2])
 		if ok1 && ok2 && size > 0 && x.Type().Kind == column.Time {
 			return &column.Tumble{X: x, Size: size, Offset: offset}
 		}
@@ -495,7 +500,7 @@ func (k *kernelCompiler) call(e *call) column.Expr {
 			return &column.URLPath{X: x}
 		}
 	case "url_param":
-		if name, ok := e.args[1].(*expression.Literal); ok && x.Type().Kind == column.String {
+		if name, ok := args[1].(*expression.Literal); ok && x.Type().Kind == column.String {
 			if s, ok := name.Value().(string); ok {
 				return &column.URLParam{X: x, Name: s}
 			}

@@ -29,13 +29,22 @@ func ownFunctions(*Engine) []gms.Function {
 	return own
 }
 
-// A call is a call of one of these functions. It is NULL if an argument is.
-type call struct {
+// A Call is a call of a scalar function. It is NULL if an argument is, so eval
+// gets none that is.
+type Call struct {
 	name string
 	typ  gms.Type // nil is that of the first argument
 	args []gms.Expression
 	eval func(ctx *gms.Context, args []any) (any, error)
 }
+
+// NewCall returns a call. A nil type is that of the first argument.
+func NewCall(name string, typ gms.Type, args []gms.Expression, eval func(ctx *gms.Context, args []any) (any, error)) *Call {
+	return &Call{name: name, typ: typ, args: args, eval: eval}
+}
+
+// Name is the function's, in lower case.
+func (c *Call) Name() string { return c.name }
 
 // scalar makes a function of n arguments.
 func scalar(name string, typ gms.Type, n int, eval func(ctx *gms.Context, args []any) (any, error)) gms.Function {
@@ -43,11 +52,11 @@ func scalar(name string, typ gms.Type, n int, eval func(ctx *gms.Context, args [
 		if len(args) != n {
 			return nil, gms.ErrInvalidArgumentNumber.New(name, n, len(args))
 		}
-		return &call{name: name, typ: typ, args: args, eval: eval}, nil
+		return NewCall(name, typ, args, eval), nil
 	}}
 }
 
-func (c *call) Resolved() bool {
+func (c *Call) Resolved() bool {
 	for _, a := range c.args {
 		if !a.Resolved() {
 			return false
@@ -56,7 +65,7 @@ func (c *call) Resolved() bool {
 	return true
 }
 
-func (c *call) String() string {
+func (c *Call) String() string {
 	args := make([]string, len(c.args))
 	for i, a := range c.args {
 		args[i] = a.String()
@@ -64,19 +73,19 @@ func (c *call) String() string {
 	return c.name + "(" + strings.Join(args, ", ") + ")"
 }
 
-func (c *call) Type() gms.Type {
+func (c *Call) Type() gms.Type {
 	if c.typ == nil {
 		return c.args[0].Type()
 	}
 	return c.typ
 }
 
-func (c *call) FunctionName() string       { return c.name }
-func (c *call) Description() string        { return c.name }
-func (c *call) IsNullable() bool           { return true }
-func (c *call) Children() []gms.Expression { return c.args }
+func (c *Call) FunctionName() string       { return c.name }
+func (c *Call) Description() string        { return c.name }
+func (c *Call) IsNullable() bool           { return true }
+func (c *Call) Children() []gms.Expression { return c.args }
 
-func (c *call) WithChildren(args ...gms.Expression) (gms.Expression, error) {
+func (c *Call) WithChildren(args ...gms.Expression) (gms.Expression, error) {
 	if len(args) != len(c.args) {
 		return nil, gms.ErrInvalidChildrenNumber.New(c, len(args), len(c.args))
 	}
@@ -85,7 +94,7 @@ func (c *call) WithChildren(args ...gms.Expression) (gms.Expression, error) {
 	return &cp, nil
 }
 
-func (c *call) Eval(ctx *gms.Context, row gms.Row) (any, error) {
+func (c *Call) Eval(ctx *gms.Context, row gms.Row) (any, error) {
 	args := make([]any, len(c.args))
 	for i, a := range c.args {
 		v, err := a.Eval(ctx, row)
