@@ -364,7 +364,7 @@ func (p *aggregatePass) add(r *keyRange, n int) {
 	}
 	b.Sel = p.rows
 	if p.a.filter != nil && len(b.Sel) > 0 {
-		b.Sel = keepTrue(b.Sel, p.a.filter.Eval(b))
+		b.Keep(p.a.filter)
 	}
 	if len(b.Sel) == 0 {
 		return
@@ -380,11 +380,6 @@ func (p *aggregatePass) add(r *keyRange, n int) {
 		}
 	}
 	p.t.Add(b.Sel, keys, args)
-}
-
-// keepTrue filters rows in place by a vector of truth values.
-func keepTrue(rows []uint32, v *column.Vector) []uint32 {
-	return slices.DeleteFunc(rows, func(i uint32) bool { return v.I[i] == 0 || v.IsNull(int(i)) })
 }
 
 // aggregateRows are the groups of an aggregate.

@@ -20,7 +20,6 @@ type viewTable struct {
 	cols   []views.LayerColumn
 	schema gms.Schema // of all columns
 	proj   []int      // the columns that are read; nil is all
-	lookup gms.IndexLookup
 }
 
 var (
@@ -193,9 +192,8 @@ func (t *viewTable) GetIndexes(*gms.Context) ([]gms.Index, error) {
 func (t *viewTable) PreciseMatch() bool { return true }
 
 // IndexedAccess implements gms.IndexAddressable.
-func (t *viewTable) IndexedAccess(_ *gms.Context, lookup gms.IndexLookup) gms.IndexedTable {
+func (t *viewTable) IndexedAccess(*gms.Context, gms.IndexLookup) gms.IndexedTable {
 	cp := *t
-	cp.lookup = lookup
 	return &cp
 }
 

@@ -151,7 +151,7 @@ func (v *View) recompute(ctx context.Context) error {
 func (v *View) batch(ctx context.Context, kind string, full bool) (err error) {
 	v.batchMu.Lock()
 	defer v.batchMu.Unlock()
-	br := BatchRun{View: v.Def.Name, Kind: kind, State: StateRunning, Attempt: 1, Started: time.Now().UTC(), FullBatch: full}
+	br := BatchRun{View: v.Def.Name, Kind: kind, State: StateRunning, Attempt: 1, Started: now(), FullBatch: full}
 	if full {
 		if err := v.refuseTrimmed(ctx); err != nil {
 			return err
@@ -172,7 +172,7 @@ func (v *View) batch(ctx context.Context, kind string, full bool) (err error) {
 			"from_seq", br.From, "to_seq", br.To, "missing", rows.gaps)
 		rows, err = v.fromEpochs(rows)
 	}
-	br.Finished = time.Now().UTC()
+	br.Finished = now()
 	if err == nil {
 		br.Events = br.To - br.From + 1 - rows.gaps
 		if err = v.finishRun(&br, rows); err == nil {
@@ -263,7 +263,7 @@ func (v *View) beginRun(br *BatchRun) error {
 			br.From = 1
 		}
 		if br.To < br.From {
-			m.LastBatch = time.Now().UTC()
+			m.LastBatch = now()
 			return nil
 		}
 		if m.open().From <= m.Applied {

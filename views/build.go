@@ -308,17 +308,14 @@ func (v *View) firstBuild(ctx context.Context, st LogState, replaces *View, j *j
 		Definition: v.Def.Query, Version: v.Version, LogCreated: st.Created.UnixNano(),
 		Applied: st.Last, AppliedTime: rows.time, Gaps: rows.gaps, Watermark: rows.watermark, BatchSpan: noSpan, LastBatch: now(),
 	}
+	meta.openEpoch()
 	v.store, err = createStore(v.eng.viewPath(v.Def, v.Version), v.plan.Specs(), meta)
 	if err != nil || st.Last == 0 {
-		if err == nil {
-			err = v.store.update(func(_ *bolt.Tx, m *storeMeta) error { m.openEpoch(); return nil })
-		}
 		return 0, err
 	}
 	br.Events = st.Last - rows.gaps
 	br.Finished = now()
 	err = v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
-		m.openEpoch()
 		if v.Def.Mode == Kappa {
 			return v.replaceEpochs(tx, m, &br, rows)
 		}

@@ -193,7 +193,7 @@ func (s *setter) decimal(v *column.Vector, i int, x string) bool {
 	if v.Kind == column.Dec {
 		if n, ok := parseDec(x, int(s.t.Scale)); ok {
 			v.I[i] = n
-			return abs(n) < pow10(int(s.t.Digits))
+			return abs(n) < column.Pow10[s.t.Digits]
 		}
 	}
 	if len(x) > 128 || !plainNumber(x) {
@@ -250,7 +250,7 @@ func parseDec(x string, scale int) (int64, bool) {
 	if after > scale || len(digits)+scale-after > 18 || len(digits) == 1 && point == 0 {
 		return 0, false
 	}
-	n *= pow10(scale - after)
+	n *= column.Pow10[scale-after]
 	if neg {
 		n = -n
 	}
@@ -262,15 +262,6 @@ func abs(n int64) int64 {
 		return -n
 	}
 	return n
-}
-
-// pow10 returns 10^n for n up to 18.
-func pow10(n int) int64 {
-	p := int64(1)
-	for range n {
-		p *= 10
-	}
-	return p
 }
 
 // instant puts a number of units since the Unix epoch into row i.

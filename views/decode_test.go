@@ -490,7 +490,7 @@ func FuzzDecodeJSON(f *testing.F) {
 				t.Errorf("%s: %q in a column of %s", payload, v.S, typ)
 			case v.Kind == column.Int && (typ.Min != 0 || typ.Max != 0) && (v.I < typ.Min || v.I > typ.Max):
 				t.Errorf("%s: %d in a column of %s", payload, v.I, typ)
-			case v.Kind == column.Dec && abs(v.I) >= pow10(int(typ.Digits)):
+			case v.Kind == column.Dec && abs(v.I) >= column.Pow10[typ.Digits]:
 				t.Errorf("%s: %v in a column of %s", payload, v, typ)
 			case v.Kind == column.BigDec && (-v.D.Exponent() > int32(typ.Scale) || len(v.D.Abs().Truncate(0).String()) > int(typ.Digits-typ.Scale)):
 				t.Errorf("%s: %v in a column of %s", payload, v, typ)

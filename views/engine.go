@@ -533,12 +533,8 @@ func (e *Engine) View(database, name string) (*View, error) {
 }
 
 func (b *build) progressError() error {
-	done, total := b.job.done.Load(), b.job.total()
-	percent := 100.0
-	if total > 0 {
-		percent = 100 * float64(done) / float64(total)
-	}
-	return fmt.Errorf("materialized view %s %w: %.0f %% (%d of %d events); see weir.jobs", b.def.Name, ErrBuilding, percent, done, total)
+	j := Job{EventsDone: b.job.done.Load(), EventsIn: b.job.total()}
+	return fmt.Errorf("materialized view %s %w: %.0f %% (%d of %d events); see weir.jobs", b.def.Name, ErrBuilding, j.Percent(), j.EventsDone, j.EventsIn)
 }
 
 // Views returns the views that answer queries or have failed, in order of

@@ -71,7 +71,7 @@ func (e *Engine) startJob(kind, view string, events uint64) *job {
 	e.jobs.mu.Lock()
 	defer e.jobs.mu.Unlock()
 	e.jobs.next++
-	j := &job{jobs: &e.jobs, Job: Job{ID: e.jobs.next, Kind: kind, View: view, State: StateRunning, EventsIn: events, Started: time.Now().UTC()}}
+	j := &job{jobs: &e.jobs, Job: Job{ID: e.jobs.next, Kind: kind, View: view, State: StateRunning, EventsIn: events, Started: now()}}
 	e.jobs.list = append(e.jobs.list, j)
 	for i := 0; len(e.jobs.list) > jobsMax && i < len(e.jobs.list); {
 		if e.jobs.list[i].State == StateRunning {
@@ -97,7 +97,7 @@ func (j *job) end(err error) {
 	}
 	j.jobs.mu.Lock()
 	defer j.jobs.mu.Unlock()
-	j.Finished = time.Now().UTC()
+	j.Finished = now()
 	switch {
 	case err == nil:
 		j.State = StateDone

@@ -40,7 +40,7 @@ func (p *pipeline) add(t *partial.Table, b *column.Batch, first int) {
 	defer func() { b.Sel = sel }()
 	b.Sel = p.candidates(b, first)
 	if p.plan.Filter != nil && len(b.Sel) > 0 {
-		b.Sel = keepTrue(b.Sel, p.plan.Filter.Eval(b))
+		b.Keep(p.plan.Filter)
 	}
 	if len(b.Sel) == 0 {
 		return
@@ -71,17 +71,6 @@ func (p *pipeline) candidates(b *column.Batch, first int) []uint32 {
 		}
 	}
 	return p.rows
-}
-
-// keepTrue filters rows in place by a vector of truth values.
-func keepTrue(rows []uint32, v *column.Vector) []uint32 {
-	kept := rows[:0]
-	for _, i := range rows {
-		if v.I[i] != 0 && !v.IsNull(int(i)) {
-			kept = append(kept, i)
-		}
-	}
-	return kept
 }
 
 // times returns the extent of event time of the rows that decoded, from row

@@ -42,7 +42,6 @@ type Stream struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced whenever state advances
 
-	flushNow chan struct{} // asks the committer not to wait
 	followed atomic.Uint64 // last sequence that follow has seen
 }
 
@@ -77,7 +76,7 @@ type run struct {
 func newStream(eng *Engine, plan *StreamPlan, log Log) *Stream {
 	s := &Stream{
 		Def: plan.Def, eng: eng, plan: plan, log: log,
-		changed: make(chan struct{}), flushNow: make(chan struct{}, 1),
+		changed: make(chan struct{}),
 	}
 	s.state.Store(&readState{watermark: noSpan.Max})
 	return s
@@ -158,10 +157,10 @@ func (s *Stream) apply(recs []Record, b *column.Batch) error {
 	old := s.state.Load()
 	next := &readState{seq: last.Seq, time: last.Time, views: make(map[*View]viewRuns, len(s.views))}
 	next.seq = max(next.seq, old.seq)
-	_, watermark := s.decoder.times(recs, b, 0)
+	times, watermark := s.decoder.times(recs, b, 0)
 	next.watermark = max(old.watermark, watermark)
 	for _, v := range s.views {
-		next.views[v] = v.apply(old.views[v], recs, b, s.decoder)
+		next.views[v] = v.apply(old.views[v], recs, b, s.decoder, times)
 	}
 	s.followed.Store(last.Seq)
 	s.publish(next)
@@ -236,9 +235,9 @@ func (s *Stream) passLost(ctx context.Context) {
 }
 
 // apply returns the view's runs with the records taken in: those beyond what
-// it has. The stream's applyMu is held. A panic makes the view failed; the
-// others go on.
-func (v *View) apply(old viewRuns, recs []Record, b *column.Batch, d *decoder) (now viewRuns) {
+// it has. times is the extent of event time of all the records. The stream's
+// applyMu is held. A panic makes the view failed; the others go on.
+func (v *View) apply(old viewRuns, recs []Record, b *column.Batch, d *decoder, times span) (now viewRuns) {
 	now = old
 	at := old.end()
 	last := &recs[len(recs)-1]
@@ -259,7 +258,9 @@ func (v *View) apply(old viewRuns, recs []Record, b *column.Batch, d *decoder) (
 	r := &run{from: at, to: last.Seq, time: last.Time, table: partial.NewTable(v.pipe.specs)}
 	r.gaps = (last.Seq - at) - uint64(len(recs)-first)
 	v.pipe.add(r.table, b, first)
-	r.span, _ = d.times(recs, b, first)
+	if r.span = times; first > 0 {
+		r.span, _ = d.times(recs, b, first)
+	}
 	now.runs = appendRun(old.runs, r, v.flushing.Load())
 	return now
 }
@@ -325,7 +326,6 @@ func (s *Stream) commitLoop(ctx context.Context) {
 			case <-ctx.Done():
 				s.commit()
 				return
-			case <-s.flushNow:
 			case <-changed:
 			}
 		}
@@ -334,7 +334,6 @@ func (s *Stream) commitLoop(ctx context.Context) {
 		wait := time.NewTimer(max(flushIntervalMin, flushShare*time.Since(start)))
 		select {
 		case <-ctx.Done():
-		case <-s.flushNow:
 		case <-wait.C:
 		}
 		wait.Stop()

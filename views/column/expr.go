@@ -83,7 +83,7 @@ func (e *ToFloat) Eval(b *Batch) *Vector {
 			v.F[i] = float64(uint64(n))
 		}
 	case Dec:
-		div := float64(pow10[x.Scale])
+		div := float64(Pow10[x.Scale])
 		for i, n := range x.I {
 			v.F[i] = float64(n) / div
 		}
@@ -101,8 +101,8 @@ func (e *ToFloat) Eval(b *Batch) *Vector {
 	return v
 }
 
-// pow10 holds the powers of ten that fit an int64.
-var pow10 = func() (p [19]int64) {
+// Pow10 holds the powers of ten that fit an int64.
+var Pow10 = func() (p [19]int64) {
 	p[0] = 1
 	for i := 1; i < len(p); i++ {
 		p[i] = p[i-1] * 10

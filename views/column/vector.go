@@ -121,6 +121,19 @@ func resize[T any](s []T, n int) []T {
 	return s[:n]
 }
 
+// Keep leaves of Sel, in place, the rows for which cond is true: neither false
+// nor NULL. Sel must list rows.
+func (b *Batch) Keep(cond Expr) {
+	v := cond.Eval(b)
+	kept := b.Sel[:0]
+	for _, i := range b.Sel {
+		if v.I[i] != 0 && !v.IsNull(int(i)) {
+			kept = append(kept, i)
+		}
+	}
+	b.Sel = kept
+}
+
 // Rows calls f for each row that matters: those of Sel, or all.
 func (b *Batch) Rows(f func(i int)) {
 	if b.Sel == nil {

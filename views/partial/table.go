@@ -51,9 +51,6 @@ func (t *Table) KeepKeys() { t.whole = true }
 // Len returns the number of groups.
 func (t *Table) Len() int { return len(t.ends) }
 
-// Bytes estimates the memory that keys take.
-func (t *Table) Bytes() int { return len(t.keys) + 16*len(t.ends) }
-
 // Key returns the key of group i.
 func (t *Table) Key(i int) []byte {
 	start := uint32(0)
