@@ -179,7 +179,7 @@ func (w *world) finish() {
 	w.checkAll()
 	w.checkDeadLetters()
 	for _, v := range w.viewList() {
-		w.exec("REFRESH MATERIALIZED VIEW " + v.Def.Name + []string{"", " FULL"}[w.r.IntN(2)])
+		w.exec("REFRESH MATERIALIZED VIEW " + v.Def().Name + []string{"", " FULL"}[w.r.IntN(2)])
 	}
 	w.checkAll()
 	w.close()
@@ -510,13 +510,13 @@ func (w *world) createView() {
 
 func (w *world) replaceView() {
 	if v := w.randomView(); v != nil {
-		w.exec(fmt.Sprintf("CREATE OR REPLACE MATERIALIZED VIEW %s WITH (%s) AS %s", v.Def.Name, w.options(), pick(w.r, propertyDefs...).query()))
+		w.exec(fmt.Sprintf("CREATE OR REPLACE MATERIALIZED VIEW %s WITH (%s) AS %s", v.Def().Name, w.options(), pick(w.r, propertyDefs...).query()))
 	}
 }
 
 func (w *world) dropView() {
 	if v := w.randomView(); v != nil {
-		w.exec("DROP MATERIALIZED VIEW " + v.Def.Name)
+		w.exec("DROP MATERIALIZED VIEW " + v.Def().Name)
 	}
 }
 
@@ -526,7 +526,7 @@ func (w *world) refresh(full bool) {
 	if v == nil {
 		return
 	}
-	text := "REFRESH MATERIALIZED VIEW " + v.Def.Name
+	text := "REFRESH MATERIALIZED VIEW " + v.Def().Name
 	if full {
 		text += " FULL"
 	}
@@ -605,20 +605,20 @@ func (w *world) check() {
 // with the SELECT over the stream's events up to the sequence that was read.
 func (w *world) checkView(v *views.View) {
 	w.t.Helper()
-	def, ok := w.defs[v.Def.Query]
+	def, ok := w.defs[v.Def().Query]
 	if !ok {
-		w.t.Fatalf("view %s has an unknown definition: %s", v.Def.Name, v.Def.Query)
+		w.t.Fatalf("view %s has an unknown definition: %s", v.Def().Name, v.Def().Query)
 	}
-	for _, text := range []string{"SELECT * FROM " + v.Def.Name, servingSQL(v)} {
+	for _, text := range []string{"SELECT * FROM " + v.Def().Name, servingSQL(v)} {
 		schema, got, seq := w.query(text, v)
 		oracle := def.until(seq)
 		if v.Plan().Projection && !strings.HasPrefix(def.items, "_seq") {
 			oracle = strings.Replace(oracle, " FROM ev", ", _seq FROM ev", 1)
 		}
 		_, want, _ := w.query(oracle, nil)
-		w.did("check %s at %d: %d rows", v.Def.Name, seq, len(got))
+		w.did("check %s at %d: %d rows", v.Def().Name, seq, len(got))
 		if diff := diffRows(schema, got, want); diff != "" {
-			w.t.Fatalf("%s (%s) at sequence %d:\n%s\ndiffers from\n%s\n%s", text, v.Def.Query, seq, text, oracle, diff)
+			w.t.Fatalf("%s (%s) at sequence %d:\n%s\ndiffers from\n%s\n%s", text, v.Def().Query, seq, text, oracle, diff)
 		}
 		if def == totals {
 			w.checkTotals(got, seq)

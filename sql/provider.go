@@ -157,7 +157,7 @@ func (d *userDatabase) GetTableNames(*gms.Context) (names []string, err error) {
 	}
 	list, _ := d.server.cfg.Engine.Views()
 	for _, v := range list {
-		names = append(names, v.Def.Name, v.Def.Name+"_batch", v.Def.Name+"_speed")
+		names = append(names, v.Def().Name, v.Def().Name+"_batch", v.Def().Name+"_speed")
 	}
 	return names, nil
 }

@@ -186,7 +186,7 @@ func (st *statement) unknown(err error, database, name string) error {
 	var names []string
 	list, _ := engine.Views()
 	for _, v := range list {
-		names = append(names, v.Def.Name)
+		names = append(names, v.Def().Name)
 	}
 	for _, s := range engine.Streams() {
 		names = append(names, s.Def.Name)
@@ -460,7 +460,7 @@ func (st *statement) showStreams(ctx *gms.Context, p *ddl.ShowStreams) (gms.RowI
 		var names []string
 		for _, v := range list {
 			if v.Stream() == s {
-				names = append(names, v.Def.Name)
+				names = append(names, v.Def().Name)
 			}
 		}
 		rows = append(rows, gms.Row{

@@ -17,7 +17,7 @@ import (
 // layers, aggregated again by the group key.
 func servingSQL(v *views.View) string {
 	p := v.Plan()
-	name := v.Def.Name
+	name := v.Def().Name
 	if p.Projection {
 		var cols []string
 		for _, o := range p.Outputs {
@@ -118,13 +118,13 @@ func (s *showServing) ReadOnly() bool { return true }
 
 // Access implements gmsx.Statement.
 func (s *showServing) Access() gmsx.Access {
-	return gmsx.Access{Privilege: gmsx.PrivilegeSelect, Database: s.view.Def.Database, Table: s.view.Def.Name}
+	return gmsx.Access{Privilege: gmsx.PrivilegeSelect, Database: s.view.Def().Database, Table: s.view.Def().Name}
 }
 
 // RowIter implements gmsx.Statement.
 func (s *showServing) RowIter(*gms.Context) (gms.RowIter, error) {
-	text := "CREATE VIEW " + quote(s.view.Def.Name) + " AS " + servingSQL(s.view)
-	return gms.RowsToRowIter(gms.Row{s.view.Def.Name, text, "utf8mb4", "utf8mb4_0900_bin"}), nil
+	text := "CREATE VIEW " + quote(s.view.Def().Name) + " AS " + servingSQL(s.view)
+	return gms.RowsToRowIter(gms.Row{s.view.Def().Name, text, "utf8mb4", "utf8mb4_0900_bin"}), nil
 }
 
 // parseShowView recognises SHOW CREATE VIEW of a materialized view, which the

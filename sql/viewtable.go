@@ -39,7 +39,7 @@ func newViewTable(v *views.View, layer views.Layer, name string) (*viewTable, er
 			return nil, err
 		}
 		t.schema = append(t.schema, &gms.Column{
-			Name: c.Name, Type: et, Nullable: c.Null, Source: name, DatabaseSource: v.Def.Database, PrimaryKey: c.Key >= 0,
+			Name: c.Name, Type: et, Nullable: c.Null, Source: name, DatabaseSource: v.Def().Database, PrimaryKey: c.Key >= 0,
 		})
 	}
 	return t, nil
@@ -57,11 +57,11 @@ func (t *viewTable) Collation() gms.CollationID { return gms.Collation_Default }
 func (t *viewTable) Comment() string {
 	switch t.layer {
 	case views.Batch:
-		return "batch layer of the materialized view " + t.view.Def.Name
+		return "batch layer of the materialized view " + t.view.Def().Name
 	case views.Speed:
-		return "speed layer of the materialized view " + t.view.Def.Name
+		return "speed layer of the materialized view " + t.view.Def().Name
 	default:
-		return "materialized view over the stream " + t.view.Def.Stream
+		return "materialized view over the stream " + t.view.Def().Stream
 	}
 }
 
@@ -180,7 +180,7 @@ func (t *viewTable) GetIndexes(*gms.Context) ([]gms.Index, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	idx := &keyIndex{id: "PRIMARY", database: t.view.Def.Database, table: t.name, unique: true}
+	idx := &keyIndex{id: "PRIMARY", database: t.view.Def().Database, table: t.name, unique: true}
 	for _, k := range keys {
 		idx.cols = append(idx.cols, t.schema[k])
 	}

@@ -86,7 +86,7 @@ func (s *store) runs() (runs []BatchRun, err error) {
 // until ctx is done.
 func (v *View) schedule(ctx context.Context) {
 	defer close(v.done)
-	if v.Def.Mode != Lambda {
+	if v.Def().Mode != Lambda {
 		return
 	}
 	for ctx.Err() == nil && v.failure() == nil {
@@ -102,7 +102,7 @@ func (v *View) schedule(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if kind == RunEvents && v.stream.Applied() < v.cut.Load()+v.Def.BatchEvents {
+		if kind == RunEvents && v.stream.Applied() < v.cut.Load()+v.Def().BatchEvents {
 			continue // a run since then has taken them
 		}
 		err := v.runBatch(ctx, kind)
@@ -120,9 +120,9 @@ func (v *View) schedule(ctx context.Context) {
 func (v *View) untilNextBatch() time.Duration {
 	m, err := v.store.view()
 	if err != nil {
-		return v.Def.BatchInterval
+		return v.Def().BatchInterval
 	}
-	return max(0, time.Until(m.LastBatch.Add(v.Def.BatchInterval)))
+	return max(0, time.Until(m.LastBatch.Add(v.Def().BatchInterval)))
 }
 
 // runBatch adds the events since the cut to the batch layer, recomputed from
@@ -151,7 +151,7 @@ func (v *View) recompute(ctx context.Context) error {
 func (v *View) batch(ctx context.Context, kind string, full bool) (err error) {
 	v.batchMu.Lock()
 	defer v.batchMu.Unlock()
-	br := BatchRun{View: v.Def.Name, Kind: kind, State: StateRunning, Attempt: 1, Started: now(), FullBatch: full}
+	br := BatchRun{View: v.Def().Name, Kind: kind, State: StateRunning, Attempt: 1, Started: now(), FullBatch: full}
 	if full {
 		if err := v.refuseTrimmed(ctx); err != nil {
 			return err
@@ -160,7 +160,7 @@ func (v *View) batch(ctx context.Context, kind string, full bool) (err error) {
 	if err := v.beginRun(&br); err != nil || br.To < br.From {
 		return err
 	}
-	job := v.eng.startJob(jobKind(v.Def.Mode, full), v.Def.Name, br.To-br.From+1)
+	job := v.eng.startJob(jobKind(v.Def().Mode, full), v.Def().Name, br.To-br.From+1)
 	ctx = job.bind(ctx)
 	defer func() { job.end(err) }()
 	rows, err := v.compute(ctx, br.From-1, br.To, func(seq uint64) { job.progress(seq - br.From + 1) })
@@ -236,7 +236,7 @@ func (v *View) refuseTrimmed(ctx context.Context) error {
 	}
 	if st.First > 1 {
 		return fmt.Errorf("the log of %s begins at sequence %d: recomputing %s would lose what came before; it keeps the rows it has",
-			v.stream.Def.Name, st.First, v.Def.Name)
+			v.stream.Def.Name, st.First, v.Def().Name)
 	}
 	return nil
 }
@@ -249,7 +249,7 @@ func (v *View) refuseLoss(rows *run) error {
 		return err
 	}
 	if rows.gaps > m.Gaps {
-		return fmt.Errorf("the log no longer holds %d events that %s counts: it keeps the rows it has", rows.gaps-m.Gaps, v.Def.Name)
+		return fmt.Errorf("the log no longer holds %d events that %s counts: it keeps the rows it has", rows.gaps-m.Gaps, v.Def().Name)
 	}
 	return nil
 }
@@ -282,7 +282,7 @@ func (v *View) beginRun(br *BatchRun) error {
 func (v *View) finishRun(br *BatchRun, rows *run) error {
 	err := v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
 		var err error
-		if v.Def.Mode == Kappa {
+		if v.Def().Mode == Kappa {
 			err = v.replaceEpochs(tx, m, br, rows)
 		} else {
 			err = v.replaceBatch(tx, m, br, rows)
@@ -297,7 +297,7 @@ func (v *View) finishRun(br *BatchRun, rows *run) error {
 	if err != nil {
 		return err
 	}
-	if v.Def.Mode == Lambda {
+	if v.Def().Mode == Lambda {
 		v.cut.Store(br.To)
 	}
 	return nil

@@ -93,7 +93,7 @@ func (e *Engine) recoverView(ctx context.Context, entry *viewEntry) (again bool)
 
 // openExisting opens the view's file and checks that it is the view of this log.
 func (v *View) openExisting(ctx context.Context) (*storeMeta, error) {
-	path := v.eng.viewPath(v.Def, v.Version)
+	path := v.eng.viewPath(v.Def(), v.Version)
 	if _, err := os.Stat(path); err != nil {
 		return nil, errors.New("the file is missing")
 	}
@@ -105,7 +105,7 @@ func (v *View) openExisting(ctx context.Context) (*storeMeta, error) {
 	if err != nil {
 		return nil, err
 	}
-	if meta.Definition != v.Def.Query {
+	if meta.Definition != v.Def().Query {
 		return nil, errors.New("the file is that of another definition")
 	}
 	if err := v.checkLog(ctx, meta); err != nil {
@@ -239,7 +239,7 @@ func (e *Engine) startBuild(def *ViewDef, replaces *View) (*build, error) {
 // build computes a version of a view beside everything and lets it take its
 // place among its stream's views.
 func (e *Engine) build(ctx context.Context, v, replaces *View, b *build) (err error) {
-	def := v.Def
+	def := v.Def()
 	if replaces == nil {
 		// So that a crash does not forget the statement.
 		if err := e.catalog.put(bucketViews, nameKey(def.Database, def.Name), &viewEntry{Def: def, Version: v.Version}); err != nil {
@@ -291,7 +291,7 @@ func (j *job) total() uint64 {
 // firstBuild computes the view over the log as st says it is and writes its
 // file: a batch run of a lambda view, the first epoch of a kappa view.
 func (v *View) firstBuild(ctx context.Context, st LogState, replaces *View, j *job) (base uint64, err error) {
-	br := BatchRun{View: v.Def.Name, Kind: RunFull, State: StateRunning, Attempt: 1, From: 1, To: st.Last, Started: now(), FullBatch: true}
+	br := BatchRun{View: v.Def().Name, Kind: RunFull, State: StateRunning, Attempt: 1, From: 1, To: st.Last, Started: now(), FullBatch: true}
 	rows, err := v.compute(ctx, 0, st.Last, j.progress)
 	if err != nil {
 		return 0, err
@@ -305,18 +305,18 @@ func (v *View) firstBuild(ctx context.Context, st LogState, replaces *View, j *j
 		v.log().Warn("the log no longer holds all events since its first; the view begins without them", "missing", rows.gaps)
 	}
 	meta := storeMeta{
-		Definition: v.Def.Query, Version: v.Version, LogCreated: st.Created.UnixNano(),
+		Definition: v.Def().Query, Version: v.Version, LogCreated: st.Created.UnixNano(),
 		Applied: st.Last, AppliedTime: rows.time, Gaps: rows.gaps, Watermark: rows.watermark, BatchSpan: noSpan, LastBatch: now(),
 	}
 	meta.openEpoch()
-	v.store, err = createStore(v.eng.viewPath(v.Def, v.Version), v.plan.Specs(), meta)
+	v.store, err = createStore(v.eng.viewPath(v.Def(), v.Version), v.plan.Specs(), meta)
 	if err != nil || st.Last == 0 {
 		return 0, err
 	}
 	br.Events = st.Last - rows.gaps
 	br.Finished = now()
 	err = v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
-		if v.Def.Mode == Kappa {
+		if v.Def().Mode == Kappa {
 			return v.replaceEpochs(tx, m, &br, rows)
 		}
 		id, err := v.eng.nextRunID()
@@ -329,7 +329,7 @@ func (v *View) firstBuild(ctx context.Context, st LogState, replaces *View, j *j
 		br.ID, br.State, br.Rows = id, StateDone, m.BatchRows
 		return putRun(tx, &br)
 	})
-	if v.Def.Mode == Lambda {
+	if v.Def().Mode == Lambda {
 		v.cut.Store(st.Last)
 	}
 	return st.Last, err
@@ -359,7 +359,7 @@ func (v *View) catchUp(ctx context.Context, base uint64, j *job) (pending []*run
 // one that the catalog names, and then that of the name. The old one stays
 // current for replacedGrace, for statements that found it before.
 func (e *Engine) install(v, replaces *View, base uint64, pending []*run) error {
-	key := nameKey(v.Def.Database, v.Def.Name)
+	key := nameKey(v.Def().Database, v.Def().Name)
 	if err := e.stillNames(key, replaces); err != nil {
 		return err
 	}
@@ -370,7 +370,7 @@ func (e *Engine) install(v, replaces *View, base uint64, pending []*run) error {
 		return err
 	}
 	// Who drops the view now waits for this build before changing the catalog.
-	err = e.catalog.put(bucketViews, key, &viewEntry{Def: v.Def, Version: v.Version, Built: true})
+	err = e.catalog.put(bucketViews, key, &viewEntry{Def: v.Def(), Version: v.Version, Built: true})
 	if err == nil {
 		e.mu.Lock()
 		if e.views[key] != replaces {
@@ -426,7 +426,7 @@ func (e *Engine) discard(v *View, grace time.Duration) {
 		if err := v.store.db.Close(); err != nil {
 			v.log().Warn("close view", "error", err)
 		}
-		if err := os.Remove(e.viewPath(v.Def, v.Version)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Remove(e.viewPath(v.Def(), v.Version)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			v.log().Warn("remove view", "error", err)
 		}
 	}()

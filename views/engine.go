@@ -419,7 +419,7 @@ func (e *Engine) checkFree(database, name string, replaces *View) error {
 	}
 	for _, v := range e.views {
 		if v != replaces && slices.Contains(v.relations(), key) {
-			return fmt.Errorf("%s %w: it belongs to the materialized view %s", name, ErrExists, v.Def.Name)
+			return fmt.Errorf("%s %w: it belongs to the materialized view %s", name, ErrExists, v.Def().Name)
 		}
 	}
 	return nil
@@ -427,7 +427,7 @@ func (e *Engine) checkFree(database, name string, replaces *View) error {
 
 // relations are the keys of the names that a view takes.
 func (v *View) relations() []string {
-	k := nameKey(v.Def.Database, v.Def.Name)
+	k := nameKey(v.Def().Database, v.Def().Name)
 	return []string{k, k + "_batch", k + "_speed"}
 }
 
@@ -446,7 +446,7 @@ func (e *Engine) DropStream(ctx context.Context, database, name string) error {
 	var readers []string
 	for _, v := range e.views {
 		if v.stream == s.Stream {
-			readers = append(readers, v.Def.Name)
+			readers = append(readers, v.Def().Name)
 		}
 	}
 	for _, b := range e.building {
@@ -550,7 +550,7 @@ func (e *Engine) Views() (list []*View, building []*ViewDef) {
 			building = append(building, b.def)
 		}
 	}
-	slices.SortFunc(list, func(a, b *View) int { return strings.Compare(a.Def.Name, b.Def.Name) })
+	slices.SortFunc(list, func(a, b *View) int { return strings.Compare(a.Def().Name, b.Def().Name) })
 	slices.SortFunc(building, func(a, b *ViewDef) int { return strings.Compare(a.Name, b.Name) })
 	return list, building
 }
@@ -568,7 +568,7 @@ func (e *Engine) Durability() string { return e.broker.Durability() }
 // kappa view, a recompute from the whole log.
 func (e *Engine) Refresh(ctx context.Context, v *View, full bool) error {
 	if err := v.failure(); err != nil {
-		return fmt.Errorf("materialized view %s %w: %w", v.Def.Name, ErrFailed, err)
+		return fmt.Errorf("materialized view %s %w: %w", v.Def().Name, ErrFailed, err)
 	}
 	st, err := v.stream.log.State(ctx)
 	if err != nil {
@@ -578,7 +578,7 @@ func (e *Engine) Refresh(ctx context.Context, v *View, full bool) error {
 	if err := v.stream.WaitApplied(ctx, st.Last); err != nil {
 		return err
 	}
-	if full || v.Def.Mode == Kappa {
+	if full || v.Def().Mode == Kappa {
 		return v.recompute(ctx)
 	}
 	return v.runBatch(ctx, RunRefresh)

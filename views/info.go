@@ -54,7 +54,7 @@ func (e *Engine) ViewInfos(ctx context.Context) ([]ViewInfo, error) {
 }
 
 func (v *View) info(st LogState) ViewInfo {
-	i := ViewInfo{Def: v.Def, Version: v.Version, State: ViewLive, Head: st.Last}
+	i := ViewInfo{Def: v.Def(), Version: v.Version, State: ViewLive, Head: st.Last}
 	if err := v.failure(); err != nil {
 		i.State, i.Error = ViewFailed, err.Error()
 		return i
@@ -118,7 +118,7 @@ func (v *View) layers() (infos []LayerInfo, err error) {
 		return nil, err
 	}
 	add := func(l Layer, id, from, to, rows uint64, sp span) {
-		i := LayerInfo{View: v.Def.Name, Layer: l, Epoch: id, From: from, To: to, Rows: rows, Serving: true}
+		i := LayerInfo{View: v.Def().Name, Layer: l, Epoch: id, From: from, To: to, Rows: rows, Serving: true}
 		if sp.Min <= sp.Max {
 			i.Min, i.Max = time.UnixMicro(sp.Min).UTC(), time.UnixMicro(sp.Max).UTC()
 		}
@@ -160,7 +160,7 @@ func (e *Engine) BatchRuns() (runs []BatchRun, err error) {
 			return nil, err
 		}
 		for i := range of {
-			of[i].View = v.Def.Name
+			of[i].View = v.Def().Name
 		}
 		runs = append(runs, of...)
 	}

@@ -53,7 +53,7 @@ func (r *ReadSet) Snapshot(v *View) (*Snapshot, error) {
 			if err := w.failure(); err == nil {
 				together = append(together, w)
 			} else if w == v {
-				return nil, fmt.Errorf("materialized view %s %w: %w", v.Def.Name, ErrFailed, err)
+				return nil, fmt.Errorf("materialized view %s %w: %w", v.Def().Name, ErrFailed, err)
 			}
 		}
 	}
@@ -170,16 +170,16 @@ func snapshotsAt(st *readState, views []*View) (snaps []*Snapshot, ok bool, err 
 	for _, v := range views {
 		vr, attached := st.views[v]
 		if !attached {
-			return snaps, false, fmt.Errorf("materialized view %s was replaced or dropped; run the statement again", v.Def.Name)
+			return snaps, false, fmt.Errorf("materialized view %s was replaced or dropped; run the statement again", v.Def().Name)
 		}
 		tx, err := v.store.db.Begin(false)
 		if err != nil {
-			return snaps, false, fmt.Errorf("read view %s: %w", v.Def.Name, err)
+			return snaps, false, fmt.Errorf("read view %s: %w", v.Def().Name, err)
 		}
 		snap := &Snapshot{View: v, Seq: st.seq, tx: tx}
 		snaps = append(snaps, snap)
 		if snap.meta, err = v.store.meta(tx); err != nil {
-			return snaps, false, fmt.Errorf("read view %s: %w", v.Def.Name, err)
+			return snaps, false, fmt.Errorf("read view %s: %w", v.Def().Name, err)
 		}
 		if snap.meta.Applied < vr.base || snap.meta.Applied > vr.end() {
 			return snaps, false, nil
@@ -467,7 +467,7 @@ func (c *Cursor) Fill(b *column.Batch, limit int) (int, error) {
 	n := 0
 	for n < limit && c.advance() {
 		if err := c.row(b, n, limit); err != nil {
-			return 0, fmt.Errorf("view %s, row %x: %w", c.snap.View.Def.Name, c.current, err)
+			return 0, fmt.Errorf("view %s, row %x: %w", c.snap.View.Def().Name, c.current, err)
 		}
 		n++
 	}

@@ -109,7 +109,7 @@ func TestRecomputeLosesNothing(t *testing.T) {
 			if err := e.Refresh(t.Context(), v, true); err == nil {
 				t.Error("FULL succeeded")
 			}
-			if err := e.CreateView(t.Context(), v.Def, true); err == nil {
+			if err := e.CreateView(t.Context(), v.Def(), true); err == nil {
 				t.Error("OR REPLACE succeeded")
 			}
 			// A batch run takes over what the speed layer has.
@@ -140,7 +140,7 @@ func TestReplaceUnderReads(t *testing.T) {
 		}
 	})
 	for range 10 {
-		if err := e.CreateView(t.Context(), first.Def, true); err != nil {
+		if err := e.CreateView(t.Context(), first.Def(), true); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -150,7 +150,7 @@ func TestReplaceUnderReads(t *testing.T) {
 		t.Fatal("nothing was read: the test tested nothing")
 	}
 	replaced := make(chan error, 1)
-	go func() { replaced <- e.CreateView(t.Context(), first.Def, true) }()
+	go func() { replaced <- e.CreateView(t.Context(), first.Def(), true) }()
 	if err := e.DropView(t.Context(), views.DefaultDatabase, "v"); err != nil {
 		t.Fatal(err)
 	}

@@ -246,7 +246,7 @@ func (v *View) apply(old viewRuns, recs []Record, b *column.Batch, d *decoder, t
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			v.eng.log.Error("view failed", "view", v.Def.Name, "panic", p, "stack", string(debug.Stack()))
+			v.eng.log.Error("view failed", "view", v.Def().Name, "panic", p, "stack", string(debug.Stack()))
 			v.fail(fmt.Errorf("internal error at sequence %d: %v", last.Seq, p))
 			now = old
 		}
@@ -434,7 +434,7 @@ func (s *Stream) detach(v *View) {
 		next.views[w] = old[w]
 	}
 	if err := s.setViews(views); err != nil {
-		s.eng.log.Error("detach view", "view", v.Def.Name, "error", err) // fewer columns than before: cannot fail
+		s.eng.log.Error("detach view", "view", v.Def().Name, "error", err) // fewer columns than before: cannot fail
 	}
 	s.publish(&next)
 }

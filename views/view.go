@@ -19,7 +19,7 @@ import (
 // A View is one version of a materialized view: its definition, its file, and
 // its place in a stream.
 type View struct {
-	Def     *ViewDef
+	def     atomic.Pointer[ViewDef] // ALTER replaces it
 	Version uint64
 	eng     *Engine
 	stream  *Stream
@@ -46,11 +46,16 @@ type View struct {
 }
 
 func newView(eng *Engine, s *Stream, def *ViewDef, plan *ViewPlan, version uint64) *View {
-	return &View{
-		Def: def, Version: version, eng: eng, stream: s, plan: plan,
+	v := &View{
+		Version: version, eng: eng, stream: s, plan: plan,
 		pipe: newPipeline(plan), amount: make(chan struct{}, 1),
 	}
+	v.def.Store(def)
+	return v
 }
+
+// Def returns what the view's definition says now.
+func (v *View) Def() *ViewDef { return v.def.Load() }
 
 // Plan returns what the view computes.
 func (v *View) Plan() *ViewPlan { return v.plan }
@@ -58,7 +63,7 @@ func (v *View) Plan() *ViewPlan { return v.plan }
 // Stream returns the stream that the view reads.
 func (v *View) Stream() *Stream { return v.stream }
 
-func (v *View) log() *slog.Logger { return v.eng.log.With("view", v.Def.Name) }
+func (v *View) log() *slog.Logger { return v.eng.log.With("view", v.Def().Name) }
 
 // fail marks the view failed: it takes no more events and answers no query.
 func (v *View) fail(err error) {
@@ -119,7 +124,7 @@ func (v *View) commit(also func(tx *bolt.Tx, m *storeMeta) error) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("commit view %s: %w", v.Def.Name, err)
+		return fmt.Errorf("commit view %s: %w", v.Def().Name, err)
 	}
 	v.cut.Store(written.Cut)
 	v.stream.dropCommitted(v, seq)
@@ -155,7 +160,7 @@ func (v *View) commitRuns(tx *bolt.Tx, m *storeMeta, runs []*run, watermark int6
 
 // noticeAmount wakes the batch scheduler when enough events wait for it.
 func (v *View) noticeAmount(seq uint64) {
-	if v.Def.Mode != Lambda || v.Def.BatchEvents == 0 || seq < v.cut.Load()+v.Def.BatchEvents {
+	if v.Def().Mode != Lambda || v.Def().BatchEvents == 0 || seq < v.cut.Load()+v.Def().BatchEvents {
 		return
 	}
 	select {
@@ -172,7 +177,7 @@ func (v *View) compute(ctx context.Context, after, until uint64, progress func(s
 	defer func() {
 		if p := recover(); p != nil {
 			v.log().Error("computing a view failed", "panic", p, "stack", string(debug.Stack()))
-			r, err = nil, fmt.Errorf("internal error while computing view %s: %v", v.Def.Name, p)
+			r, err = nil, fmt.Errorf("internal error while computing view %s: %v", v.Def().Name, p)
 		}
 	}()
 	r = &run{from: after, to: until, span: noSpan, watermark: noSpan.Max, table: partial.NewTable(v.plan.Specs())}
