@@ -22,6 +22,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"weir/internal/fault"
 	"weir/jetstream/publisher"
 )
 
@@ -104,6 +105,7 @@ func (w *weir) launch(ts *testscript.TestScript, args []string) {
 	args = append([]string{"serve", "--data=data", "--mysql=127.0.0.1:0", "--nats=127.0.0.1:0", "--http=127.0.0.1:0"}, args...)
 	cmd := exec.Command("weir", args...)
 	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = append(os.Environ(), fault.Variable+"="+ts.Getenv(fault.Variable))
 	log, err := os.Create(ts.MkAbs("weir.log"))
 	ts.Check(err)
 	defer log.Close() // the process has its own

@@ -278,7 +278,7 @@ func (s *Server) Logs(ctx context.Context) ([]string, error) {
 	lister := s.js.StreamNames(ctx)
 	names := []string{}
 	for name := range lister.Name() {
-		if checkName(name) == nil { // not one of the server's own, as $MQTT_sess
+		if checkName(name) == nil && !isBucket(name) { // nor one of the server's own, as $MQTT_sess
 			names = append(names, name)
 		}
 	}

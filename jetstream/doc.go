@@ -32,7 +32,8 @@
 //
 // Publishers and other readers share the logs but do not own them: from outside
 // one can publish, look and consume, and not create, change, purge or delete a
-// stream. Weir's own connection never leaves the process, logs in as a user that
+// stream. The one thing that they may change is a key-value bucket beside the
+// logs, in which publishers of files mark how far they are. Weir's own connection never leaves the process, logs in as a user that
 // exists only in memory, and works on subjects that others can neither read nor
 // write.
 package jetstream

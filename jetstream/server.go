@@ -127,6 +127,7 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 		s.Close()
 		return nil, fmt.Errorf("starting the nats server: %w", err)
 	}
+	s.makeMarks(ctx)
 	return s, nil
 }
 

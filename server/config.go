@@ -8,6 +8,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"weir/views"
 )
 
 // A Config says what to serve, from which directory, and where.
@@ -21,6 +23,7 @@ type Config struct {
 	Password string        // of user root, for SQL and for publishers; "" asks for none
 	Version  string        // of weir
 	Logger   *slog.Logger
+	Clock    views.Clock // of the batch layer; nil is the time of day
 }
 
 // A Script is the text of SQL statements and the name that errors give it.

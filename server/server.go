@@ -186,6 +186,7 @@ func (i *Instance) startEngine(ctx context.Context, compiler *sql.Compiler) (*vi
 		Broker:   broker,
 		Compiler: compiler,
 		Logger:   i.log,
+		Clock:    i.cfg.Clock,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open views: %w", err)

@@ -52,7 +52,7 @@ func newStateBuffer(spec partial.Spec, arg gms.Expression, result gms.Type) *sta
 			return nil
 		}
 		b.vector.Set(0, 1, v)
-		b.states.Add([]uint32{0}, []uint32{0}, &b.vector)
+		b.states.Add([]uint32{0}, []uint32{0}, []*column.Vector{&b.vector})
 		return nil
 	}
 	return b

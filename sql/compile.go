@@ -32,7 +32,7 @@ func NewCompiler() (*Compiler, error) {
 	tables := &scratchTables{tables: map[string]gms.Table{}}
 	e, err := gmsx.New(gmsx.Options{
 		Provider: scratchProvider{scratchTables: tables}, DefaultDatabase: scratchDatabase,
-		Functions: scalarFunctions(), RewriteHook: rewriteStatement,
+		Functions: append(scalarFunctions(), hopInDefinitions()), RewriteHook: rewriteStatement,
 	})
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func NewCompiler() (*Compiler, error) {
 func rewriteStatement(stmt ast.Statement) (ast.Statement, error) {
 	err := ast.Walk(func(node ast.SQLNode) (bool, error) {
 		if f, ok := node.(*ast.FuncExpr); ok {
-			return true, rewriteTumble(f)
+			return true, rewriteWindow(f)
 		}
 		return true, nil
 	}, stmt)

@@ -109,7 +109,7 @@ func (d *definition) readItems(sel *ast.Select) error {
 				d.items = append(d.items, item{name: c.Name, expr: &ast.ColName{Name: ast.NewColIdent(c.Name)}})
 			}
 		case *ast.AliasedExpr:
-			if err := refuseIn(e.Expr, "a materialized view"); err != nil {
+			if err := refuseInItem(e.Expr); err != nil {
 				return err
 			}
 			d.items = append(d.items, item{name: itemName(e), expr: e.Expr})
@@ -148,7 +148,7 @@ func itemName(e *ast.AliasedExpr) string {
 // a column of the stream comes before an alias of its name, as in MySQL.
 func (d *definition) readKeys(groupBy ast.GroupBy) error {
 	for _, e := range groupBy {
-		if err := refuseIn(e, "a materialized view"); err != nil {
+		if err := refuseInItem(e); err != nil {
 			return err
 		}
 		at, err := d.keyItem(e)
@@ -165,7 +165,7 @@ func (d *definition) readKeys(groupBy ast.GroupBy) error {
 		d.keys = append(d.keys, it.expr)
 		d.names = append(d.names, it.name)
 	}
-	return nil
+	return d.checkHops()
 }
 
 // keyItem returns the item that an expression of GROUP BY is.
@@ -316,13 +316,8 @@ func (d *definition) compileEvents(where ast.Expr) error {
 	}
 	d.reads(resolved)
 	for i := range d.keys {
-		x, err := k.compile(resolved[i])
-		if err != nil {
+		if err := d.compileKey(k, i, resolved[i]); err != nil {
 			return fmt.Errorf("column %s: %w", d.names[i], err)
-		}
-		d.plan.Keys = append(d.plan.Keys, views.Key{Name: d.names[i], Expr: x})
-		if t, ok := x.(*column.Tumble); ok && d.plan.Window < 0 {
-			d.plan.Window, d.plan.WindowSize = i, t.Size
 		}
 	}
 	if err := d.checkKeyTexts(); err != nil {
@@ -353,6 +348,29 @@ func (d *definition) compileEvents(where ast.Expr) error {
 		if d.plan.Filter = truthOf(x); d.plan.Filter == nil {
 			return refused("WHERE %s is not a condition: compare it with something", ast.String(where))
 		}
+	}
+	return nil
+}
+
+// compileKey compiles part i of the group key. The window of the view is its
+// HOP, or else its first TUMBLE.
+func (d *definition) compileKey(k *kernelCompiler, i int, e gms.Expression) error {
+	hop, err := compileHop(k, e)
+	if err != nil {
+		return err
+	}
+	if hop != nil {
+		d.plan.Keys = append(d.plan.Keys, views.Key{Name: d.names[i], Expr: hop})
+		d.plan.Window, d.plan.WindowSize, d.plan.Hop = i, hop.Size, hop
+		return nil
+	}
+	x, err := k.compile(e)
+	if err != nil {
+		return err
+	}
+	d.plan.Keys = append(d.plan.Keys, views.Key{Name: d.names[i], Expr: x})
+	if t, ok := x.(*column.Tumble); ok && d.plan.Window < 0 {
+		d.plan.Window, d.plan.WindowSize = i, t.Size
 	}
 	return nil
 }
@@ -433,7 +451,7 @@ func (d *definition) only(k *kernelCompiler, i int, e gms.Expression) error {
 		return fmt.Errorf("column %s: %w", d.items[i].name, err)
 	}
 	d.plan.Aggs = append(d.plan.Aggs, views.Agg{
-		Name: "__" + d.items[i].name, Arg: x, Spec: partial.Spec{Func: partial.Only, Arg: x.Type(), Result: x.Type()},
+		Name: "__" + d.items[i].name, Args: []column.Expr{x}, Spec: partial.Spec{Func: partial.Only, Arg: x.Type(), Result: x.Type()},
 	})
 	return nil
 }
@@ -506,7 +524,7 @@ func compileAggregate(k *kernelCompiler, call *ast.FuncExpr, arg gms.Expression)
 			return a, err
 		}
 	}
-	a.Spec.Arg, a.Arg = x.Type(), x
+	a.Spec.Arg, a.Args = x.Type(), []column.Expr{x}
 	return a, nil
 }
 

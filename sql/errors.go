@@ -53,6 +53,8 @@ func sqlError(err error) error {
 		return gmsx.Error(1050, "42S01", "%s", err)
 	case errors.Is(err, views.ErrInUse):
 		return gmsx.Error(3730, "HY000", "%s", err)
+	case errors.Is(err, views.ErrCancelled):
+		return gmsx.Error(1317, "70100", "Query execution was interrupted: the job was %s", views.ErrCancelled)
 	case errors.Is(err, views.ErrBuilding):
 		return gmsx.Error(1105, "HY000", "%s", err)
 	default:

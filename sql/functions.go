@@ -3,14 +3,11 @@ package sql
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/types"
-	ast "github.com/dolthub/vitess/go/vt/sqlparser"
 
 	"weir/sql/gmsx"
 	"weir/views"
@@ -37,20 +34,6 @@ func scalarFunctions() []gms.Function {
 		newFunction("url_path", "URL_PATH(url)", 1, 1, types.LongText, evalURLPath),
 		newFunction("url_param", "URL_PARAM(url, 'name')", 2, 2, types.LongText, evalURLParam),
 	}
-}
-
-func evalTumble(ctx *gms.Context, args []any) (any, error) {
-	t, _, err := datetime6.Convert(ctx, args[0])
-	if err != nil {
-		return nil, err
-	}
-	size, ok1 := toInt(args[1])
-	offset, ok2 := toInt(args[2])
-	at, ok3 := t.(time.Time)
-	if !ok1 || !ok2 || !ok3 || size <= 0 {
-		return nil, nil
-	}
-	return time.UnixMicro(column.WindowStart(at.UnixMicro(), size, offset)).UTC(), nil
 }
 
 func evalURLPath(ctx *gms.Context, args []any) (any, error) {
@@ -138,77 +121,4 @@ func splitName(ctx *gms.Context, name string) (database, rest string) {
 		return db, name
 	}
 	return views.DefaultDatabase, name
-}
-
-// rewriteTumble turns the intervals of TUMBLE into microseconds, since the
-// engine takes INTERVAL in arithmetic only.
-func rewriteTumble(n *ast.FuncExpr) error {
-	if n.Name.Lowered() != "tumble" {
-		return nil
-	}
-	usage := "TUMBLE takes a time, a length and perhaps an offset: TUMBLE(ts, INTERVAL 1 MINUTE)"
-	if len(n.Exprs) == 3 {
-		if size, ok := n.Exprs[1].(*ast.AliasedExpr); ok {
-			if _, done := size.Expr.(*ast.SQLVal); done {
-				return nil // rewritten before, or written so
-			}
-		}
-	}
-	if len(n.Exprs) != 2 && len(n.Exprs) != 3 {
-		return misused("%s", usage)
-	}
-	size, err := intervalArg(n.Exprs[1])
-	if err != nil {
-		return misused("%s: %s", usage, err)
-	}
-	if size <= 0 {
-		return misused("%s: the length must be more than nothing", usage)
-	}
-	offset := int64(0)
-	if len(n.Exprs) == 3 {
-		if offset, err = intervalArg(n.Exprs[2]); err != nil {
-			return misused("%s: %s", usage, err)
-		}
-	}
-	n.Exprs = ast.SelectExprs{n.Exprs[0], intArg(size), intArg(offset)}
-	return nil
-}
-
-func intArg(n int64) ast.SelectExpr {
-	return &ast.AliasedExpr{Expr: ast.NewIntVal([]byte(strconv.FormatInt(n, 10)))}
-}
-
-// intervalUnits are the units with a fixed length, in microseconds.
-var intervalUnits = map[string]int64{
-	"microsecond": 1, "second": 1e6, "minute": 60e6, "hour": 3600e6, "day": 86400e6, "week": 7 * 86400e6,
-}
-
-// intervalArg returns an INTERVAL in microseconds.
-func intervalArg(e ast.SelectExpr) (int64, error) {
-	a, ok := e.(*ast.AliasedExpr)
-	if !ok {
-		return 0, errors.New("the length is an INTERVAL")
-	}
-	iv, ok := a.Expr.(*ast.IntervalExpr)
-	if !ok {
-		return 0, fmt.Errorf("%s is not an INTERVAL", ast.String(a.Expr))
-	}
-	unit, ok := intervalUnits[strings.ToLower(iv.Unit)]
-	if !ok {
-		return 0, fmt.Errorf("windows have a fixed length, which INTERVAL … %s has not: use MICROSECOND, SECOND, MINUTE, HOUR, DAY or WEEK", iv.Unit)
-	}
-	sign := int64(1)
-	x := iv.Expr
-	if u, ok := x.(*ast.UnaryExpr); ok && u.Operator == ast.MinusStr {
-		sign, x = -1, u.Expr
-	}
-	val, ok := x.(*ast.SQLVal)
-	if !ok {
-		return 0, fmt.Errorf("the number in INTERVAL %s %s must be written out", ast.String(iv.Expr), iv.Unit)
-	}
-	n, err := strconv.ParseInt(string(val.Val), 10, 64)
-	if err != nil || n > 1<<62/unit {
-		return 0, fmt.Errorf("the number in INTERVAL %s %s must be a whole one", ast.String(iv.Expr), iv.Unit)
-	}
-	return sign * n * unit, nil
 }

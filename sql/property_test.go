@@ -50,8 +50,10 @@ const propertyStream = `CREATE STREAM ev (
 // A propertyDef is a SELECT in parts, so that the oracle can bound it by _seq.
 type propertyDef struct{ items, where, group string }
 
-func (d propertyDef) query() string {
-	q := "SELECT " + d.items + " FROM ev"
+func (d propertyDef) query() string { return d.selectFrom("ev") }
+
+func (d propertyDef) selectFrom(from string) string {
+	q := "SELECT " + d.items + " FROM " + from
 	if d.where != "" {
 		q += " WHERE " + d.where
 	}
@@ -68,7 +70,59 @@ func (d propertyDef) until(seq uint64) string {
 		bound = "(" + d.where + ") AND " + bound
 	}
 	d.where = bound
-	return d.query()
+	hop, ok := hopIn(d.items)
+	if !ok {
+		return d.query()
+	}
+	d.items = strings.Replace(d.items, hop.call(), hop.start(), 1)
+	d.where += fmt.Sprintf(" AND (ts IS NULL AND hops.i = 0 OR ts < %s + INTERVAL %d SECOND)", hop.start(), hop.size)
+	return d.selectFrom("ev JOIN (" + hop.numbers() + ") AS hops")
+}
+
+// A hopDef is HOP(ts, …) with so many seconds. The engine has no rows in several
+// windows, so the oracle joins each event with the numbers of its windows: the
+// start of window i is that of the slide which holds the time i slides before.
+type hopDef struct{ slide, size, offset int }
+
+const hopFormat = "HOP(ts, INTERVAL %d SECOND, INTERVAL %d SECOND, INTERVAL %d SECOND)"
+
+func hopIn(items string) (h hopDef, ok bool) {
+	at := strings.Index(items, "HOP(")
+	if at < 0 {
+		return h, false
+	}
+	n, err := fmt.Sscanf(items[at:], hopFormat, &h.slide, &h.size, &h.offset)
+	return h, n == 3 && err == nil
+}
+
+func (h hopDef) call() string { return fmt.Sprintf(hopFormat, h.slide, h.size, h.offset) }
+
+func (h hopDef) start() string {
+	return fmt.Sprintf("TUMBLE(ts - INTERVAL hops.i * %d SECOND, INTERVAL %d SECOND, INTERVAL %d SECOND)", h.slide, h.slide, h.offset)
+}
+
+// numbers is a SELECT of 0, 1, … up to as many as an event has windows.
+func (h hopDef) numbers() string {
+	numbers := []string{"SELECT 0 AS i"}
+	for i := 1; i*h.slide < h.size; i++ {
+		numbers = append(numbers, fmt.Sprintf("SELECT %d", i))
+	}
+	return strings.Join(numbers, " UNION ALL ")
+}
+
+// randomHops returns definitions with windows that overlap, or leave gaps.
+func randomHops(r *rand.Rand) []propertyDef {
+	hop := func() string {
+		h := hopDef{slide: pick(r, 1, 7, 30, 60, 90, 3600)}
+		h.size = pick(r, h.slide*(1+r.IntN(6)), 1+r.IntN(6*h.slide))
+		h.offset = r.IntN(20*h.slide) - 10*h.slide
+		return h.call()
+	}
+	return []propertyDef{
+		{hop() + " AS w, k, COUNT(*) AS c, SUM(n) AS s, AVG(x) AS a, MIN(n) AS lo, COUNT(DISTINCT n) AS d", "", "w, k"},
+		{"k, " + hop() + " AS w, COUNT(*) AS c, APPROX_PERCENTILE(x, 0.5) AS p, SUM(price) / COUNT(*) AS mean, MAX(ts) AS latest", "n > 0", "k, w"},
+		{hop() + " AS w, COUNT(*) AS c, APPROX_COUNT_DISTINCT(req) AS reqs", "", "w"},
+	}
 }
 
 // totals is the definition whose rows are also kept in plain Go.
@@ -115,9 +169,10 @@ type world struct {
 
 	ids    []string
 	events []plainEvent // by sequence
-	defs   map[string]propertyDef
-	views  int      // made so far
-	images []string // copies of the data directory, as a crash would have left it
+	choice []propertyDef
+	defs   map[string]propertyDef // these, by their text
+	views  int                    // made so far
+	images []string               // copies of the data directory, as a crash would have left it
 	trace  []string
 }
 
@@ -148,7 +203,8 @@ func runWorld(t *testing.T, seed uint64) {
 		dir: filepath.Join(t.TempDir(), "0"),
 	}
 	w.broker = &logtest.Memory{BatchMax: 1 + w.r.IntN(100)}
-	for _, d := range propertyDefs {
+	w.choice = slices.Concat(propertyDefs, randomHops(w.r))
+	for _, d := range w.choice {
 		w.defs[d.query()] = d
 	}
 	defer func() {
@@ -504,13 +560,13 @@ func (w *world) createView() {
 	}
 	w.views++
 	name := fmt.Sprintf("v%d", w.views)
-	text := fmt.Sprintf("CREATE MATERIALIZED VIEW %s WITH (%s) AS %s", name, w.options(), pick(w.r, propertyDefs...).query())
+	text := fmt.Sprintf("CREATE MATERIALIZED VIEW %s WITH (%s) AS %s", name, w.options(), pick(w.r, w.choice...).query())
 	w.exec(text)
 }
 
 func (w *world) replaceView() {
 	if v := w.randomView(); v != nil {
-		w.exec(fmt.Sprintf("CREATE OR REPLACE MATERIALIZED VIEW %s WITH (%s) AS %s", v.Def().Name, w.options(), pick(w.r, propertyDefs...).query()))
+		w.exec(fmt.Sprintf("CREATE OR REPLACE MATERIALIZED VIEW %s WITH (%s) AS %s", v.Def().Name, w.options(), pick(w.r, w.choice...).query()))
 	}
 }
 

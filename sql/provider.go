@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"fmt"
 	"strings"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
@@ -56,17 +57,42 @@ func (p *provider) ExternalStoredProcedure(ctx *gms.Context, name string, params
 	return &all[0], nil
 }
 
-// ExternalStoredProcedures implements gms.ExternalStoredProcedureProvider. The
-// one there is does any of weir's own statements for clients that can only
-// prepare.
+// ExternalStoredProcedures implements gms.ExternalStoredProcedureProvider: what
+// there is to CALL in database weir.
 func (p *provider) ExternalStoredProcedures(_ *gms.Context, name string) ([]gms.ExternalStoredProcedureDetails, error) {
-	if !strings.EqualFold(name, "run") {
+	procedures := map[string]any{
+		"run":         p.run,
+		"rerun_batch": p.rerunBatch,
+		"cancel_job":  p.cancelJob,
+	}
+	f, ok := procedures[strings.ToLower(name)]
+	if !ok {
 		return nil, nil
 	}
 	return []gms.ExternalStoredProcedureDetails{{
-		Name: "run", Function: p.run,
+		Name: strings.ToLower(name), Function: f,
 		Schema: gms.Schema{&gms.Column{Name: "result", Type: types.LongText, Nullable: true}},
 	}}, nil
+}
+
+// rerunBatch is CALL weir.rerun_batch(id).
+func (p *provider) rerunBatch(ctx *gms.Context, id uint64) (gms.RowIter, error) {
+	note, err := p.server.cfg.Engine.RerunBatch(ctx, id)
+	if err != nil {
+		return nil, sqlError(err)
+	}
+	if note == "" {
+		note = "ok"
+	}
+	return gms.RowsToRowIter(gms.Row{note}), nil
+}
+
+// cancelJob is CALL weir.cancel_job(id).
+func (p *provider) cancelJob(_ *gms.Context, id uint64) (gms.RowIter, error) {
+	if err := p.server.cfg.Engine.CancelJob(id); err != nil {
+		return nil, sqlError(err)
+	}
+	return gms.RowsToRowIter(gms.Row{"ok"}), nil
 }
 
 // run is CALL weir.run('statement').
@@ -93,7 +119,10 @@ func (p *provider) run(ctx *gms.Context, query string) (gms.RowIter, error) {
 	for i, r := range list {
 		cells := make([]string, len(r))
 		for k, c := range r {
-			cells[k], _ = c.(string)
+			cells[k] = "NULL"
+			if c != nil {
+				cells[k] = fmt.Sprint(c)
+			}
 		}
 		out[i] = gms.Row{strings.Join(cells, "\t")}
 	}

@@ -241,7 +241,7 @@ func (a *aggregate) aggregateOf(k *kernelCompiler, e gms.Expression) (agg views.
 			return agg, false
 		}
 	}
-	agg.Spec.Arg, agg.Arg = x.Type(), x
+	agg.Spec.Arg, agg.Args = x.Type(), []column.Expr{x}
 	return agg, true
 }
 
@@ -373,10 +373,10 @@ func (p *aggregatePass) add(r *keyRange, n int) {
 	for i, k := range p.a.keys {
 		keys[i] = k.Eval(b)
 	}
-	args := make([]*column.Vector, len(p.a.aggs))
+	args := make([][]*column.Vector, len(p.a.aggs))
 	for i := range p.a.aggs {
-		if arg := p.a.aggs[i].Arg; arg != nil {
-			args[i] = arg.Eval(b)
+		for _, arg := range p.a.aggs[i].Args {
+			args[i] = append(args[i], arg.Eval(b))
 		}
 	}
 	p.t.Add(b.Sel, keys, args)

@@ -27,7 +27,6 @@ var knownAggregates = map[string]string{
 	"bit_and": notYet, "bit_or": notYet, "bit_xor": notYet,
 	"any_value": "use MIN or MAX, which give the same value however the events are divided",
 	"first":     notYet, "last": notYet, "approx_top_k": notYet,
-	"hop": "this version has windows that do not overlap: use TUMBLE, and add up several of them when reading",
 }
 
 const notYet = "this version keeps COUNT, SUM, AVG, MIN, MAX, COUNT(DISTINCT), APPROX_COUNT_DISTINCT and APPROX_PERCENTILE"
@@ -76,6 +75,9 @@ func refuseFunc(n *ast.FuncExpr, place string) error {
 	}
 	if volatileFuncs[name] || name == "unix_timestamp" && len(n.Exprs) == 0 {
 		return volatileError(strings.ToUpper(name)+"()", place)
+	}
+	if name == hopName {
+		return errHopPlace
 	}
 	if why, ok := knownAggregates[name]; ok {
 		return refused("%s is not possible in %s: %s", strings.ToUpper(name), place, why)

@@ -55,7 +55,7 @@ func Listen(cfg Config) (*Server, error) {
 	s.engine, err = gmsx.New(gmsx.Options{
 		Provider: s.provider, DefaultDatabase: views.DefaultDatabase, Password: cfg.Password,
 		ParseHook: s.parse, RewriteHook: s.rewrite,
-		Functions:  append(scalarFunctions(), waitFunction(cfg.Engine)),
+		Functions:  append(scalarFunctions(), hopInQueries(), waitFunction(cfg.Engine)),
 		Aggregates: sketchAggregates(),
 		Rules:      append(s.rules(), gmsx.Rule{Early: true, Apply: openInserts}), Logger: cfg.Logger, ServerVersion: "8.0.33-weir-" + strings.TrimPrefix(cfg.Version, "v"),
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -40,6 +41,8 @@ func (s *Server) parse(_ context.Context, query string) (gmsx.Statement, bool, e
 		st.schema = textSchema("View", "Stream", "Mode", "State", "Rows", "Definition")
 	case *ddl.ShowCreateView:
 		st.schema = textSchema("View", "Create Materialized View")
+	case *ddl.AuditView:
+		st.schema = auditSchema
 	}
 	return st, true, nil
 }
@@ -130,17 +133,66 @@ func (st *statement) RowIter(ctx *gms.Context) (gms.RowIter, error) {
 	case *ddl.ShowCreateView:
 		return st.showCreateView(ctx, p)
 	case *ddl.RefreshView:
-		db, name := qualified(ctx, p.Name)
-		v, err := st.server.cfg.Engine.View(db, name)
-		if err == nil {
-			err = st.server.cfg.Engine.Refresh(ctx, v, p.Full)
-		}
-		return nil, st.unknown(err, db, name)
+		return st.refreshView(ctx, p)
 	case *ddl.AlterView:
-		return nil, gmsx.Error(1235, "42000", "ALTER MATERIALIZED VIEW is not in this version: use CREATE OR REPLACE MATERIALIZED VIEW with the new options")
+		return nil, st.alterView(ctx, p)
+	case *ddl.AuditView:
+		return st.auditView(ctx, p)
 	default:
-		return nil, gmsx.Error(1235, "42000", "AUDIT MATERIALIZED VIEW is not in this version: REFRESH MATERIALIZED VIEW … FULL recomputes the view from the log")
+		return nil, fmt.Errorf("no way to run %T", st.parsed)
 	}
+}
+
+func (st *statement) refreshView(ctx *gms.Context, p *ddl.RefreshView) (gms.RowIter, error) {
+	db, name := qualified(ctx, p.Name)
+	v, err := st.server.cfg.Engine.View(db, name)
+	if err != nil {
+		return nil, st.unknown(err, db, name)
+	}
+	note, err := st.server.cfg.Engine.Refresh(ctx, v, p.Full)
+	if err != nil {
+		return nil, sqlError(err)
+	}
+	return doneWithNote(ctx, note), nil
+}
+
+// doneWithNote is the result of a statement without rows that was done, with a
+// note on how: a warning, as MySQL has them, and the text of the result.
+func doneWithNote(ctx *gms.Context, note string) gms.RowIter {
+	if note == "" {
+		return nil
+	}
+	ctx.Warn(1105, "%s", note)
+	return gms.RowsToRowIter(gms.NewRow(types.OkResult{Info: info(note)}))
+}
+
+// info is the text of a result without rows.
+type info string
+
+func (i info) String() string { return string(i) }
+
+var auditSchema = gms.Schema{
+	{Name: "view", Type: types.LongText},
+	{Name: "seq", Type: types.Uint64},
+	{Name: "rows_compared", Type: types.Uint64},
+	{Name: "rows_different", Type: types.Uint64},
+	{Name: "first_difference", Type: types.LongText, Nullable: true},
+	{Name: "seconds", Type: types.Float64},
+	{Name: "rows_kept", Type: types.Uint64},
+}
+
+func (st *statement) auditView(ctx *gms.Context, p *ddl.AuditView) (gms.RowIter, error) {
+	db, name := qualified(ctx, p.Name)
+	v, err := st.server.cfg.Engine.View(db, name)
+	if err != nil {
+		return nil, st.unknown(err, db, name)
+	}
+	a, err := st.server.cfg.Engine.Audit(ctx, v)
+	if err != nil {
+		return nil, sqlError(err)
+	}
+	seconds := math.Round(a.Took.Seconds()*1000) / 1000
+	return gms.RowsToRowIter(gms.Row{v.Def().Name, a.Seq, a.Compared, a.Different, orNull(a.First), seconds, a.Kept}), nil
 }
 
 // qualified returns the database and name that a statement means.
@@ -339,46 +391,112 @@ func streamOption(def *views.StreamDef, o ddl.Option) (err error) {
 }
 
 func (st *statement) createView(ctx *gms.Context, p *ddl.CreateView) error {
-	def := &views.ViewDef{Query: p.Query, Mode: views.Lambda, BatchInterval: batchIntervalDefault, Delivery: "exactly_once"}
-	def.Database, def.Name = qualified(ctx, p.Name)
-	if err := checkDatabase(def.Database); err != nil {
+	database, name := qualified(ctx, p.Name)
+	if err := checkDatabase(database); err != nil {
 		return err
 	}
 	engine := st.server.cfg.Engine
 	if p.IfNotExists {
-		if _, err := engine.View(def.Database, def.Name); err == nil {
+		if _, err := engine.View(database, name); err == nil {
 			return nil
 		}
 	}
-	for _, o := range p.Options {
-		if err := viewOption(def, o); err != nil {
-			return st.optionError(o, err)
-		}
+	def, err := st.viewDef(database, name, p)
+	if err != nil {
+		return err
 	}
-	for _, name := range []string{"batch_interval", "batch_events"} {
-		if o, given := p.Options.Get(name); given && def.Mode == views.Kappa {
-			return st.optionError(o, errors.New("a kappa view has no batch layer: leave the option out, or use mode = 'lambda'"))
-		}
-	}
-	database, stream, err := st.server.compiler.StreamName(p.Query)
+	of, stream, err := st.server.compiler.StreamName(p.Query)
 	if err != nil {
 		return st.definitionError(p, err)
 	}
-	if database != "" && !strings.EqualFold(database, def.Database) {
-		return gmsx.Error(1235, "42000", "a view reads a stream of its own database, %s, not of %s", def.Database, database)
+	if of != "" && !strings.EqualFold(of, database) {
+		return gmsx.Error(1235, "42000", "a view reads a stream of its own database, %s, not of %s", database, of)
 	}
-	if def.Stream, err = st.streamName(def.Database, stream); err != nil {
+	if def.Stream, err = st.streamName(database, stream); err != nil {
 		return err
 	}
-	plain := *p
-	plain.IfNotExists, plain.OrReplace = false, false
-	plain.Name = ddl.Name{Name: def.Name}
-	def.Text = plain.String()
 	err = engine.CreateView(ctx, def, p.OrReplace)
 	if p.IfNotExists && (errors.Is(err, views.ErrExists) || errors.Is(err, views.ErrBuilding)) {
 		return nil
 	}
+	if err != nil && gmsx.Killed(ctx) {
+		engine.CancelBuild(database, name)
+	}
 	return st.definitionError(p, err)
+}
+
+// viewDef returns the definition of a view but for its stream.
+func (st *statement) viewDef(database, name string, p *ddl.CreateView) (*views.ViewDef, error) {
+	def := &views.ViewDef{
+		Database: database, Name: name, Query: p.Query, Mode: views.Lambda,
+		BatchInterval: batchIntervalDefault, SpeedRetention: -1, Delivery: "exactly_once",
+	}
+	for _, o := range p.Options {
+		if err := viewOption(def, o); err != nil {
+			return nil, st.optionError(o, err)
+		}
+	}
+	if def.SpeedRetention < 0 {
+		def.SpeedRetention = def.BatchInterval
+	}
+	for _, name := range lambdaOptions {
+		if o, given := p.Options.Get(name); given && def.Mode == views.Kappa {
+			return nil, st.optionError(o, errors.New("a kappa view has no batch layer: leave the option out, or use mode = 'lambda'"))
+		}
+	}
+	plain := *p
+	plain.IfNotExists, plain.OrReplace = false, false
+	plain.Name = ddl.Name{Name: name}
+	def.Text = plain.String()
+	return def, nil
+}
+
+// lambdaOptions are the options that only a view with a batch layer has.
+var lambdaOptions = []string{"batch_interval", "batch_events", "speed_retention"}
+
+// alterView gives a view the options of its definition with those of SET in
+// their place.
+func (st *statement) alterView(ctx *gms.Context, p *ddl.AlterView) error {
+	db, name := qualified(ctx, p.Name)
+	engine := st.server.cfg.Engine
+	v, err := engine.View(db, name)
+	if err != nil {
+		return st.unknown(err, db, name)
+	}
+	if p.Rollback {
+		return gmsx.Error(1235, "42000", "ALTER MATERIALIZED VIEW … ROLLBACK is not in this version: CREATE OR REPLACE it with the definition it had")
+	}
+	old := v.Def()
+	parsed, err := ddl.Parse(old.Text)
+	if err != nil {
+		return err
+	}
+	create, ok := parsed.(*ddl.CreateView)
+	if !ok {
+		return fmt.Errorf("the definition of %s is no CREATE MATERIALIZED VIEW", name)
+	}
+	if mode, given := p.Set.Get("mode"); given && strings.EqualFold(mode.Value, string(views.Kappa)) {
+		// What only lambda has goes with it, but for what SET itself says.
+		for _, n := range lambdaOptions {
+			create.Options = create.Options.Without(n)
+		}
+	}
+	for _, o := range p.Set {
+		create.Options = create.Options.With(o)
+	}
+	def, err := st.viewDef(old.Database, old.Name, create)
+	if err != nil {
+		return err
+	}
+	def.Stream = old.Stream
+	err = engine.AlterView(ctx, v, def)
+	var wrong *views.DefinitionError
+	if errors.As(err, &wrong) {
+		if o, ok := p.Set.Get(wrong.Option); ok {
+			return st.optionError(o, wrong.Err)
+		}
+	}
+	return sqlError(err)
 }
 
 // streamName returns the name of a stream as it was created, or an error that
@@ -408,6 +526,12 @@ func (st *statement) definitionError(p *ddl.CreateView, err error) error {
 	if errors.Is(err, views.ErrBuilding) && !p.OrReplace {
 		return gmsx.Error(1050, "42S01", "%s: drop it first, or use CREATE OR REPLACE once it is done", err)
 	}
+	var wrong *views.DefinitionError
+	if errors.As(err, &wrong) {
+		if o, ok := p.Options.Get(wrong.Option); ok {
+			return st.optionError(o, wrong.Err)
+		}
+	}
 	if !errors.As(err, &syntax) {
 		return sqlError(err)
 	}
@@ -428,6 +552,10 @@ func viewOption(def *views.ViewDef, o ddl.Option) (err error) {
 			err = fmt.Errorf("the least interval is %s", ddl.FormatDuration(batchIntervalMin))
 		}
 		def.BatchInterval = d
+	case "speed_retention":
+		def.SpeedRetention, err = ddl.ParseDuration(o.Value)
+	case "retention":
+		def.Retention, err = ddl.ParseDuration(o.Value)
 	case "batch_events":
 		def.BatchEvents, err = strconv.ParseUint(o.Value, 10, 64)
 		if err != nil || def.BatchEvents == 0 {

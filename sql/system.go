@@ -120,7 +120,7 @@ func systemTables(e *views.Engine) []*systemTable {
 			[]string{"view text", "layer text", "epoch uint", "from_seq uint", "to_seq uint", "row_count uint", "min_event_time time", "max_event_time time", "serving bool"},
 			func(*gms.Context) ([]gms.Row, error) { return layerRowsOf(e) }),
 		newSystemTable("batch_runs", "the runs of the batch layer, each over a fixed range of the log",
-			[]string{"id uint", "view text", "kind text", "from_seq uint", "to_seq uint", "state text", "attempt int", "events uint", "row_count uint", "started_at time", "finished_at time", "error text"},
+			[]string{"id uint", "view text", "kind text", "from_seq uint", "to_seq uint", "state text", "attempt int", "events uint", "row_count uint", "started_at time", "finished_at time", "error text", "note text"},
 			func(*gms.Context) ([]gms.Row, error) { return runRowsOf(e) }),
 		newSystemTable("jobs", "work that takes its time, and the last that is done",
 			[]string{"id uint", "kind text", "view text", "state text", "events_done uint", "events_total uint", "percent double", "events_per_second double", "eta_seconds double", "started_at time"},
@@ -189,7 +189,7 @@ func runRowsOf(e *views.Engine) (rows []gms.Row, err error) {
 	}
 	for _, r := range runs {
 		rows = append(rows, gms.Row{
-			r.ID, r.View, r.Kind, r.From, r.To, r.State, int64(r.Attempt), r.Events, r.Rows, at(r.Started), at(r.Finished), orNull(r.Error),
+			r.ID, r.View, r.Kind, r.From, r.To, r.State, int64(r.Attempt), r.Events, r.Rows, at(r.Started), at(r.Finished), orNull(r.Error), orNull(r.Note),
 		})
 	}
 	return rows, nil

@@ -24,7 +24,7 @@ func servingSQL(v *views.View) string {
 			cols = append(cols, quote(o.Name))
 		}
 		list := strings.Join(cols, ", ")
-		return fmt.Sprintf("SELECT %s FROM %s UNION ALL SELECT %s FROM %s", list, quote(name+"_batch"), list, quote(name+"_speed"))
+		return unionSQL(name, list)
 	}
 	var inner, outer []string
 	post := false
@@ -47,11 +47,16 @@ func servingSQL(v *views.View) string {
 	}
 	if post {
 		for a := range p.Aggs {
-			inner = append(inner, mergeSQL(p, a)+" AS "+quote(aggColumn(a)))
+			if !p.Aggs[a].Hidden {
+				inner = append(inner, mergeSQL(p, a)+" AS "+quote(aggColumn(a)))
+			}
 		}
 	}
-	text := fmt.Sprintf("SELECT %s FROM (SELECT * FROM %s UNION ALL SELECT * FROM %s) AS layers",
-		strings.Join(inner, ", "), quote(name+"_batch"), quote(name+"_speed"))
+	var layers []string
+	for _, c := range p.Columns(views.Batch) {
+		layers = append(layers, quote(c.Name))
+	}
+	text := fmt.Sprintf("SELECT %s FROM (%s) AS layers", strings.Join(inner, ", "), unionSQL(name, strings.Join(layers, ", ")))
 	if len(p.Keys) > 0 {
 		var keys []string
 		for _, k := range p.Keys {
@@ -63,6 +68,13 @@ func servingSQL(v *views.View) string {
 		text = fmt.Sprintf("SELECT %s FROM (%s) AS merged", strings.Join(outer, ", "), text)
 	}
 	return text
+}
+
+// unionSQL selects columns from the layers of a view: of the speed layer, what
+// batch has not covered.
+func unionSQL(name, columns string) string {
+	return fmt.Sprintf("SELECT %s FROM %s UNION ALL SELECT %s FROM %s WHERE %s = 1",
+		columns, quote(name+"_batch"), columns, quote(name+"_speed"), quote(views.ServingColumn))
 }
 
 // mergeSQL is how aggregate a is combined from the columns of the layers.

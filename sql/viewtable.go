@@ -39,7 +39,7 @@ func newViewTable(v *views.View, layer views.Layer, name string) (*viewTable, er
 			return nil, err
 		}
 		t.schema = append(t.schema, &gms.Column{
-			Name: c.Name, Type: et, Nullable: c.Null, Source: name, DatabaseSource: v.Def().Database, PrimaryKey: c.Key >= 0,
+			Name: c.Name, Type: et, Nullable: c.Null, Source: name, DatabaseSource: v.Def().Database, PrimaryKey: c.Key >= 0 || c.Part == views.PartEpoch,
 		})
 	}
 	return t, nil
@@ -73,7 +73,13 @@ func (t *viewTable) Schema() gms.Schema {
 // PrimaryKeySchema implements gms.PrimaryKeyTable: the group key, in the order
 // of GROUP BY.
 func (t *viewTable) PrimaryKeySchema() gms.PrimaryKeySchema {
-	return gms.NewPrimaryKeySchema(t.schema, t.keyColumns()...)
+	keys := t.keyColumns()
+	for i, c := range t.cols {
+		if c.Part == views.PartEpoch {
+			keys = append(keys, i)
+		}
+	}
+	return gms.NewPrimaryKeySchema(t.schema, keys...)
 }
 
 // keyColumns are the columns of the group key, in its order.
@@ -181,6 +187,9 @@ func (t *viewTable) GetIndexes(*gms.Context) ([]gms.Index, error) {
 		return nil, nil
 	}
 	idx := &keyIndex{id: "PRIMARY", database: t.view.Def().Database, table: t.name, unique: true}
+	if t.layer == views.Speed { // which has a row for each group and epoch
+		idx.id, idx.unique = "group_key", false
+	}
 	for _, k := range keys {
 		idx.cols = append(idx.cols, t.schema[k])
 	}

@@ -6,9 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"weir/internal/fault"
+	"weir/views/partial"
 )
 
 // The kinds of batch runs.
@@ -17,6 +21,7 @@ const (
 	RunEvents   = "events"   // batch_events wait
 	RunRefresh  = "refresh"  // REFRESH MATERIALIZED VIEW
 	RunFull     = "full"     // REFRESH … FULL, and the first build
+	RunRerun    = "rerun"    // CALL weir.rerun_batch
 )
 
 // The states of batch runs and jobs.
@@ -30,19 +35,23 @@ const (
 // A BatchRun is a row of weir.batch_runs: one run of the batch layer over a
 // fixed range of the log.
 type BatchRun struct {
-	ID        uint64
-	View      string
-	Kind      string
-	From, To  uint64 // first and last sequence
-	State     string
-	Attempt   int
-	Events    uint64
-	Rows      uint64 // of the batch layer when the run was done
-	Started   time.Time
-	Finished  time.Time
-	Error     string
-	FullBatch bool // the run replaces the batch layer instead of adding to it
+	ID       uint64
+	View     string
+	Kind     string
+	From, To uint64 // first and last sequence
+	State    string
+	Attempt  int
+	Events   uint64
+	Rows     uint64 // of the batch layer when the run was done
+	Started  time.Time
+	Finished time.Time
+	Error    string
+	Note     string // what the run could not do as it should, and did instead
 }
+
+// again says whether a run that failed is tried again by itself: those that
+// move the cut. One of the others replaces rows that serve as well as before.
+func (r *BatchRun) again() bool { return r.Kind != RunFull && r.Kind != RunRerun }
 
 // runsMax bounds the batch runs a view remembers.
 const runsMax = 1000
@@ -61,6 +70,15 @@ func putRun(tx *bolt.Tx, r *BatchRun) error {
 		return c.Delete()
 	}
 	return nil
+}
+
+// getRun returns a batch run, and whether the file remembers it.
+func getRun(tx *bolt.Tx, id uint64) (r BatchRun, ok bool, err error) {
+	raw := tx.Bucket(bucketRuns).Get(binary.BigEndian.AppendUint64(nil, id))
+	if raw == nil {
+		return r, false, nil
+	}
+	return r, true, json.Unmarshal(raw, &r)
 }
 
 // runs returns the batch runs that the file remembers, oldest first.
@@ -82,260 +100,490 @@ func (s *store) runs() (runs []BatchRun, err error) {
 	return runs, err
 }
 
-// schedule runs the batch layer of a lambda view by interval and by amount
-// until ctx is done.
+// retryMin and retryMax bound how long a failed batch run waits before it is
+// tried again: twice as long each time.
+const (
+	retryMin = time.Second
+	retryMax = 5 * time.Minute
+)
+
+func retryAfter(attempt int) time.Duration {
+	return min(retryMax, retryMin<<min(max(attempt-1, 0), 16))
+}
+
+// idle is how long the scheduler sleeps when it knows nothing that is due.
+const idle = time.Hour
+
+// schedule runs the batch layer of a lambda view by interval and by amount,
+// tries failed runs again and drops retired epochs whose time is over, until
+// ctx is done.
 func (v *View) schedule(ctx context.Context) {
 	defer close(v.done)
-	if v.Def().Mode != Lambda {
-		return
-	}
 	for ctx.Err() == nil && v.failure() == nil {
-		kind := RunInterval
-		wait := time.NewTimer(v.untilNextBatch())
+		kind, at, amount := v.nextRun()
+		reached, stop := v.eng.clock.At(at)
+		due := true
 		select {
 		case <-ctx.Done():
-		case <-wait.C:
-		case <-v.amount:
+		case <-reached:
+		case <-v.wake:
+			due = false
+		case <-amount:
 			kind = RunEvents
+			// A run since it was noticed may have taken them.
+			due = v.stream.Applied() >= v.cut.Load()+v.Def().BatchEvents
 		}
-		wait.Stop()
-		if ctx.Err() != nil {
-			return
+		stop()
+		if ctx.Err() != nil || !due {
+			continue
 		}
-		if kind == RunEvents && v.stream.Applied() < v.cut.Load()+v.Def().BatchEvents {
-			continue // a run since then has taken them
+		var err error
+		if kind == "" {
+			err = v.pruneRetired()
+		} else {
+			err = v.runBatch(ctx, kind)
 		}
-		err := v.runBatch(ctx, kind)
 		if errors.Is(err, errDetached) {
 			return // replaced or dropped meanwhile
 		}
 		if err != nil && ctx.Err() == nil {
-			v.log().Error("batch run failed; the speed layer covers for it until the next", "error", err)
-			sleep(ctx, time.Second)
+			v.log().Error("batch run failed; the speed layer covers for it until it is tried again", "error", err)
 		}
 	}
 }
 
-// untilNextBatch is how long until the interval since the last run has passed.
-func (v *View) untilNextBatch() time.Duration {
-	m, err := v.store.view()
+// nextRun returns what the scheduler is to do next and when: a batch run of the
+// kind, or with "" to look at the retired epochs. amount, where it is not nil,
+// tells that enough events wait before that.
+func (v *View) nextRun() (kind string, at time.Time, amount <-chan struct{}) {
+	def, now := v.Def(), v.eng.clock.Now()
+	at = now.Add(idle)
+	var failed BatchRun
+	var m *storeMeta
+	err := v.store.read(func(tx *bolt.Tx, meta *storeMeta) (err error) {
+		m = meta
+		if m.Retry != 0 {
+			failed, _, err = getRun(tx, m.Retry)
+		}
+		return err
+	})
 	if err != nil {
-		return v.Def().BatchInterval
+		return "", at, nil // the file is damaged: the next commit fails the view
 	}
-	return max(0, time.Until(m.LastBatch.Add(v.Def().BatchInterval)))
+	if def.Mode == Lambda {
+		kind = RunInterval
+		if failed.ID != 0 {
+			at = failed.Finished.Add(retryAfter(failed.Attempt))
+		} else {
+			at, amount = m.LastBatch.Add(def.BatchInterval), v.amount
+		}
+	}
+	if len(m.Retired) > 0 {
+		if over := m.Retired[0].Retired.Add(def.SpeedRetention); over.Before(at) {
+			kind, at = "", over
+		}
+	}
+	return kind, at, amount
 }
 
-// runBatch adds the events since the cut to the batch layer, recomputed from
-// the log, and moves the cut.
+// rouse makes the scheduler look again at what is due.
+func (v *View) rouse() {
+	select {
+	case v.wake <- struct{}{}:
+	default:
+	}
+}
+
+// lockBatch waits until no batch run, recompute or replay of the view goes on,
+// and keeps others from beginning until unlock is called.
+func (v *View) lockBatch(ctx context.Context) (unlock func(), err error) {
+	select {
+	case v.batchSem <- struct{}{}:
+		return func() { <-v.batchSem }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// runBatch adds the events since the cut to the batch layer, computed from the
+// log, and moves the cut. A run that failed before comes first, over the range
+// it had; for REFRESH the events since then follow.
 func (v *View) runBatch(ctx context.Context, kind string) error {
-	return v.batch(ctx, kind, false)
+	unlock, err := v.lockBatch(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	var failed BatchRun
+	err = v.store.read(func(tx *bolt.Tx, m *storeMeta) (err error) {
+		if m.Retry != 0 {
+			failed, _, err = getRun(tx, m.Retry)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if failed.ID != 0 {
+		if err := v.attempt(ctx, &failed); err != nil || kind != RunRefresh {
+			return err
+		}
+	}
+	br := BatchRun{Kind: kind}
+	if err := v.beginRun(&br); err != nil || br.To < br.From {
+		return err
+	}
+	return v.attempt(ctx, &br)
 }
 
 // recompute computes the view from the whole log beside the live rows and
 // replaces them: the batch layer of a lambda view; of a kappa view, all epochs
-// that the replay has caught up with.
-func (v *View) recompute(ctx context.Context) error {
-	return v.batch(ctx, RunFull, true)
+// that the replay has caught up with. It returns the run as it was done.
+func (v *View) recompute(ctx context.Context) (*BatchRun, error) {
+	unlock, err := v.lockBatch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	br := &BatchRun{Kind: RunFull}
+	if err := v.beginRun(br); err != nil || br.To < br.From {
+		return br, err
+	}
+	return br, v.attempt(ctx, br)
 }
 
-// batch is a batch run (full: a recompute or replay) over a fixed range:
+// rerun feeds a batch run its range again. A range that is not in the batch
+// layer yet is added to it. For one that is, the groups that it touches are
+// computed anew, from all events up to the cut, and replaced: states combine,
+// but what one run has put into them cannot be taken out again.
+func (v *View) rerun(ctx context.Context, id uint64) (*BatchRun, error) {
+	unlock, err := v.lockBatch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	br := &BatchRun{Kind: RunRerun}
+	err = v.commit(func(tx *bolt.Tx, m *storeMeta) error {
+		of, ok, err := getRun(tx, id)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("batch run %d %w", id, ErrUnknown)
+		}
+		br.From, br.To = of.From, of.To
+		closes := func(e epoch) bool { return e.To == of.To }
+		if v.Def().Mode == Kappa {
+			return fmt.Errorf("%s is a kappa view and has no batch layer: REFRESH MATERIALIZED VIEW %s replays the log", v.Def().Name, v.Def().Name)
+		}
+		if of.To > m.Cut && (of.From != m.Cut+1 || !slices.ContainsFunc(m.Epochs, closes)) {
+			return fmt.Errorf("the range of batch run %d, %d to %d, does not follow the batch layer, which ends at %d: REFRESH MATERIALIZED VIEW %s has those events",
+				id, of.From, of.To, m.Cut, v.Def().Name)
+		}
+		return v.writeRun(tx, br)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return br, v.attempt(ctx, br)
+}
+
+// beginRun closes the open epoch and writes the run down with its range: the
+// events since the cut, or for RunFull all. With nothing to do it leaves br.To
+// below br.From.
+func (v *View) beginRun(br *BatchRun) error {
+	return v.commit(func(tx *bolt.Tx, m *storeMeta) error {
+		br.From, br.To = m.Cut+1, m.Applied
+		if br.Kind == RunFull {
+			br.From = 1
+		}
+		if br.To < br.From {
+			m.LastBatch = v.eng.clock.Now()
+			return nil
+		}
+		if m.open().From <= m.Applied {
+			m.openEpoch()
+		}
+		return v.writeRun(tx, br)
+	})
+}
+
+// writeRun gives a new run its number and writes it down.
+func (v *View) writeRun(tx *bolt.Tx, br *BatchRun) (err error) {
+	if br.ID, err = v.eng.nextRunID(); err != nil {
+		return err
+	}
+	br.View, br.State, br.Started = v.Def().Name, StateRunning, v.eng.clock.Now()
+	return putRun(tx, br)
+}
+
+// attempt is a batch run over a fixed range, which is written down already and
+// whose end is that of a closed epoch:
 //
-//  1. Close the open epoch at B', in the commit of all that was applied, and
-//     write down the run: (B, B'] is its range, or (0, B'] for a full one.
+//  1. The open epoch was closed at B', in the commit of all that was applied:
+//     (B, B'] is the range, or (0, B'] for a full run.
 //  2. Compute the range from the log, beside everything.
 //  3. In one transaction write the rows, move the cut to B', retire the epochs
 //     up to B' and mark the run done.
 //
-// A reader's transaction sees the view before step 3 or after it. A crash
-// before step 3 leaves a closed epoch more, which serves like the open one.
-func (v *View) batch(ctx context.Context, kind string, full bool) (err error) {
-	v.batchMu.Lock()
-	defer v.batchMu.Unlock()
-	br := BatchRun{View: v.Def().Name, Kind: kind, State: StateRunning, Attempt: 1, Started: now(), FullBatch: full}
-	if full {
-		if err := v.refuseTrimmed(ctx); err != nil {
+// A reader's transaction sees the view before step 3 or after it. A crash or a
+// failure before step 3 leaves a closed epoch more, which serves like the open
+// one, and the run is tried again over the same range.
+func (v *View) attempt(ctx context.Context, br *BatchRun) (err error) {
+	br.Attempt++
+	if br.Attempt > 1 {
+		br.State, br.Error, br.Started, br.Finished = StateRunning, "", v.eng.clock.Now(), time.Time{}
+		if err := v.store.update(func(tx *bolt.Tx, _ *storeMeta) error { return putRun(tx, br) }); err != nil {
 			return err
 		}
 	}
-	if err := v.beginRun(&br); err != nil || br.To < br.From {
-		return err
-	}
-	job := v.eng.startJob(jobKind(v.Def().Mode, full), v.Def().Name, br.To-br.From+1)
-	ctx = job.bind(ctx)
+	job, ctx := v.eng.startJob(ctx, v.jobKind(br), v.Def().Name, br.To-br.From+1)
 	defer func() { job.end(err) }()
-	rows, err := v.compute(ctx, br.From-1, br.To, func(seq uint64) { job.progress(seq - br.From + 1) })
-	if err == nil && full {
-		err = v.refuseLoss(rows)
-	}
-	if err == nil && rows.gaps > 0 && !full {
-		v.log().Warn("the log no longer holds all events of a batch run: the speed layer's states are taken over instead",
-			"from_seq", br.From, "to_seq", br.To, "missing", rows.gaps)
-		rows, err = v.fromEpochs(rows)
-	}
-	br.Finished = now()
+	put, err := v.derive(ctx, br, job)
 	if err == nil {
-		br.Events = br.To - br.From + 1 - rows.gaps
-		if err = v.finishRun(&br, rows); err == nil {
+		if err = v.finishRun(br, put); err == nil {
 			return nil
 		}
 	}
-	br.State, br.Error = StateFailed, err.Error()
-	if errors.Is(err, context.Canceled) {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	br.State, br.Error, br.Finished = StateFailed, err.Error(), v.eng.clock.Now()
+	switch {
+	case v.eng.ctx.Err() != nil:
+		br.Error = errStopped.Error()
+	case ctx.Err() != nil:
 		br.State = StateCancelled
 	}
 	if e := v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
 		m.LastBatch = br.Finished
-		return putRun(tx, &br)
+		switch {
+		case br.State == StateFailed && br.again():
+			m.Retry = br.ID
+		case m.Retry == br.ID:
+			m.Retry = 0
+		}
+		return putRun(tx, br)
 	}); e != nil {
 		v.log().Error("cannot write down that a batch run failed", "error", e)
 	}
+	v.rouse()
 	return err
+}
+
+// errStopped is why a run failed that was running when weir stopped.
+var errStopped = errors.New("weir stopped while it ran")
+
+func (v *View) jobKind(br *BatchRun) string {
+	if br.Kind == RunFull && v.Def().Mode == Kappa {
+		return JobReplay
+	}
+	return JobBatch
+}
+
+// A putRows writes what a run has computed, in the transaction that finishes it.
+type putRows func(tx *bolt.Tx, m *storeMeta) error
+
+// derive computes the rows of a run and returns what writes them.
+func (v *View) derive(ctx context.Context, br *BatchRun, job *job) (putRows, error) {
+	if err := fault.Point("batch.compute", v.Def().Name); err != nil {
+		return nil, err
+	}
+	rows, err := v.compute(ctx, br.From-1, br.To, func(seq uint64) { job.progress(seq - br.From + 1) })
+	if err != nil {
+		return nil, err
+	}
+	br.Events = br.To - br.From + 1 - rows.gaps
+	m, err := v.store.view()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case br.Kind == RunFull:
+		if rows, err = v.withHistory(br, rows, m); err != nil {
+			return nil, err
+		}
+		if v.Def().Mode == Kappa {
+			return func(tx *bolt.Tx, m *storeMeta) error { return v.replaceEpochs(tx, m, rows) }, nil
+		}
+		return func(tx *bolt.Tx, m *storeMeta) error { return v.addBatch(tx, m, rows, true) }, nil
+	case br.To <= m.Cut:
+		all := rows
+		if br.From > 1 || br.To < m.Cut {
+			job.setTotal(job.total() + m.Cut)
+			if all, err = v.compute(ctx, 0, m.Cut, func(seq uint64) { job.progress(br.To - br.From + 1 + seq) }); err != nil {
+				return nil, err
+			}
+		}
+		if all, err = v.withHistory(br, all, m); err != nil {
+			return nil, err
+		}
+		return func(tx *bolt.Tx, m *storeMeta) error { return v.replaceGroups(tx, m, all, rows.table) }, nil
+	}
+	if rows.gaps > 0 {
+		br.Note = fmt.Sprintf("the log no longer holds %d events of the range: the speed layer's states of it were taken over instead", rows.gaps)
+		v.log().Warn("a batch run lacks events", "note", br.Note, "from_seq", br.From, "to_seq", br.To)
+		if rows, err = v.fromEpochs(rows); err != nil {
+			return nil, err
+		}
+	}
+	return func(tx *bolt.Tx, m *storeMeta) error { return v.addBatch(tx, m, rows, false) }, nil
+}
+
+// withHistory returns rows, which were computed from the whole log, with the
+// groups that the log can no longer give as the view has them.
+func (v *View) withHistory(br *BatchRun, rows *run, m *storeMeta) (*run, error) {
+	if rows.gaps <= m.Gaps {
+		return rows, nil // the log has what the view has ever counted
+	}
+	kept, err := v.keepHistory(rows)
+	if err == nil && kept > 0 {
+		br.Note = keptNote(kept, rows)
+		v.log().Warn("a view was computed from the log anew, as far as that goes", "note", br.Note)
+	}
+	return rows, err
 }
 
 // fromEpochs returns what the closed speed epochs hold in the place of rows
 // that the log cannot give any more. States combine, so it is the same.
 func (v *View) fromEpochs(rows *run) (*run, error) {
 	taken := &run{from: rows.from, to: rows.to, span: rows.span, gaps: rows.gaps, table: rows.table.New()}
-	err := guard("read the speed layer", func() error {
-		return v.store.db.View(func(tx *bolt.Tx) error {
-			m, err := v.store.meta(tx)
-			if err != nil {
+	err := v.store.read(func(tx *bolt.Tx, m *storeMeta) error {
+		for _, e := range m.Epochs {
+			if e.To == 0 || e.To > rows.to {
+				continue
+			}
+			taken.span.union(e.Span)
+			if err := v.store.into(tx, e.Rowset, taken.table); err != nil {
 				return err
 			}
-			for _, e := range m.Epochs {
-				b := tx.Bucket(speedBucket(e.ID))
-				if e.To == 0 || e.To > rows.to || b == nil {
-					continue
-				}
-				taken.span.union(e.Span)
-				if err := b.ForEach(func(k, states []byte) error {
-					return taken.table.Decode(taken.table.Group(k), states)
-				}); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		}
+		return nil
 	})
 	return taken, err
 }
 
-func jobKind(mode Mode, full bool) string {
-	if full && mode == Kappa {
-		return JobReplay
-	}
-	return JobBatch
-}
-
-// refuseTrimmed returns an error where the log has dropped events that the
-// view counts: recomputing would lose them.
-func (v *View) refuseTrimmed(ctx context.Context) error {
-	st, err := v.stream.log.State(ctx)
-	if err != nil {
+// finishRun is step 3 of attempt.
+func (v *View) finishRun(br *BatchRun, put putRows) error {
+	if err := fault.Point("batch.write", v.Def().Name); err != nil {
 		return err
 	}
-	if st.First > 1 {
-		return fmt.Errorf("the log of %s begins at sequence %d: recomputing %s would lose what came before; it keeps the rows it has",
-			v.stream.Def.Name, st.First, v.Def().Name)
-	}
-	return nil
-}
-
-// refuseLoss returns an error where rows, computed from the whole log, lack
-// events that the view counts: retention or damage has taken them since.
-func (v *View) refuseLoss(rows *run) error {
-	m, err := v.store.view()
-	if err != nil {
-		return err
-	}
-	if rows.gaps > m.Gaps {
-		return fmt.Errorf("the log no longer holds %d events that %s counts: it keeps the rows it has", rows.gaps-m.Gaps, v.Def().Name)
-	}
-	return nil
-}
-
-// beginRun closes the open epoch and writes the run down. With nothing to do
-// it leaves br.To below br.From.
-func (v *View) beginRun(br *BatchRun) error {
-	return v.commit(func(tx *bolt.Tx, m *storeMeta) error {
-		br.From, br.To = m.Cut+1, m.Applied
-		if br.FullBatch {
-			br.From = 1
-		}
-		if br.To < br.From {
-			m.LastBatch = now()
-			return nil
-		}
-		if m.open().From <= m.Applied {
-			m.openEpoch()
-		}
-		id, err := v.eng.nextRunID()
-		if err != nil {
-			return err
-		}
-		br.ID = id
-		return putRun(tx, br)
-	})
-}
-
-// finishRun is step 3 of batch.
-func (v *View) finishRun(br *BatchRun, rows *run) error {
+	br.Finished = v.eng.clock.Now()
+	var cut uint64
 	err := v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
-		var err error
-		if v.Def().Mode == Kappa {
-			err = v.replaceEpochs(tx, m, br, rows)
-		} else {
-			err = v.replaceBatch(tx, m, br, rows)
-		}
-		if err != nil {
+		if err := put(tx, m); err != nil {
 			return err
 		}
-		m.LastBatch = br.Finished
-		br.State, br.Rows = StateDone, m.BatchRows
+		m.LastBatch, m.Retry = br.Finished, 0
+		br.State, br.Rows, cut = StateDone, m.BatchRows, m.Cut
 		return putRun(tx, br)
 	})
 	if err != nil {
 		return err
 	}
-	if v.Def().Mode == Lambda {
-		v.cut.Store(br.To)
-	}
+	v.cut.Store(cut)
+	v.rouse()
 	return nil
 }
 
-// replaceBatch puts the rows of a run into the batch layer and moves the cut.
-func (v *View) replaceBatch(tx *bolt.Tx, m *storeMeta, br *BatchRun, rows *run) error {
-	old := m.Batch
-	if br.FullBatch || m.Batch == 0 {
-		m.NextBatch++
-		m.Batch, m.BatchRows, m.BatchSpan = m.NextBatch, 0, noSpan
-	}
-	added, err := v.store.combine(tx, batchBucket(m.Batch), rows.table)
-	if err != nil {
-		return err
-	}
-	if old != 0 && old != m.Batch {
-		if err := deleteBucket(tx, batchBucket(old)); err != nil {
+// addBatch puts the rows of a run into the batch layer, or with replace in the
+// place of it, and moves the cut to the end of the run.
+func (v *View) addBatch(tx *bolt.Tx, m *storeMeta, rows *run, replace bool) error {
+	if m.Batch != 0 && replace {
+		if err := dropRows(tx, m.Batch); err != nil {
 			return err
 		}
+		m.Batch = 0
+	}
+	if m.Batch == 0 {
+		m.Batch, m.BatchRows, m.BatchSpan = m.newRowset(), 0, noSpan
+	}
+	if replace {
+		m.Floor = noFloor // what is kept longer than it was comes back
+	}
+	floor := v.floor(m, m.Watermark)
+	added, err := v.store.combine(tx, m.Batch, rows.table, v.windows(floor).keeps)
+	if err != nil {
+		return err
 	}
 	m.BatchRows += added
 	m.BatchSpan.union(rows.span)
-	m.Cut = br.To
-	return retire(tx, m, br.To)
+	m.Cut = rows.to
+	return v.retire(tx, m, rows.to)
+}
+
+// replaceGroups puts the groups of all that are in touched in the place of
+// those that the batch layer has.
+func (v *View) replaceGroups(tx *bolt.Tx, m *storeMeta, all *run, touched *partial.Table) error {
+	b, err := tx.CreateBucketIfNotExists(rowsBucket(m.Batch))
+	if err != nil {
+		return err
+	}
+	keeps := v.windows(v.floor(m, m.Watermark)).keeps
+	for _, i := range touched.Sorted() {
+		key := touched.Key(int(i))
+		j := all.table.Lookup(key)
+		if j < 0 || !keeps(key) {
+			continue
+		}
+		if b.Get(key) == nil {
+			m.BatchRows++
+		}
+		if err := b.Put(key, all.table.Append(nil, j)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // replaceEpochs puts the rows of a replay in the place of the epochs it covers.
-func (v *View) replaceEpochs(tx *bolt.Tx, m *storeMeta, br *BatchRun, rows *run) error {
+func (v *View) replaceEpochs(tx *bolt.Tx, m *storeMeta, rows *run) error {
 	m.NextEpoch++
-	e := epoch{ID: m.NextEpoch, From: 1, To: br.To, Span: rows.span}
+	m.Floor = noFloor
+	e := epoch{ID: m.NextEpoch, Rowset: m.newRowset(), From: 1, To: rows.to, Span: rows.span}
 	var err error
-	if e.Rows, err = v.store.combine(tx, speedBucket(e.ID), rows.table); err != nil {
+	if e.Rows, err = v.store.combine(tx, e.Rowset, rows.table, v.windows(v.floor(m, m.Watermark)).keeps); err != nil {
 		return err
 	}
-	if err := retire(tx, m, br.To); err != nil {
+	if err := v.retire(tx, m, rows.to); err != nil {
 		return err
 	}
 	m.Epochs = append([]epoch{e}, m.Epochs...)
 	return nil
+}
+
+// retire takes the epochs up to the sequence cut out of service. Those that
+// batch has covered stay in v_speed for a while.
+func (v *View) retire(tx *bolt.Tx, m *storeMeta, cut uint64) error {
+	def, now := v.Def(), v.eng.clock.Now()
+	for _, e := range m.Epochs {
+		switch {
+		case e.To == 0 || e.To > cut:
+		case def.Mode == Lambda && def.SpeedRetention > 0:
+			e.Retired = now
+			m.Retired = append(m.Retired, e)
+		default:
+			if err := dropRows(tx, e.Rowset); err != nil {
+				return err
+			}
+		}
+	}
+	m.Epochs = slices.DeleteFunc(m.Epochs, func(e epoch) bool { return e.To != 0 && e.To <= cut })
+	return v.prune(tx, m)
+}
+
+// prune drops the retired epochs that have been kept for speed_retention.
+func (v *View) prune(tx *bolt.Tx, m *storeMeta) error {
+	def, now := v.Def(), v.eng.clock.Now()
+	for len(m.Retired) > 0 && (def.Mode != Lambda || !m.Retired[0].Retired.Add(def.SpeedRetention).After(now)) {
+		if err := dropRows(tx, m.Retired[0].Rowset); err != nil {
+			return err
+		}
+		m.Retired = m.Retired[1:]
+	}
+	return nil
+}
+
+func (v *View) pruneRetired() error {
+	return v.store.update(v.prune)
 }

@@ -2,6 +2,7 @@ package views
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -49,7 +50,7 @@ func (e *Engine) recoverView(ctx context.Context, entry *viewEntry) (again bool)
 		log.Error("the stream of a view is gone; the view is not served", "stream", def.Stream)
 		return false
 	}
-	plan, err := e.compiler.CompileView(def, s.Def)
+	plan, err := e.compile(def, s.Def)
 	if err != nil {
 		v := newView(e, s.Stream, def, &ViewPlan{}, entry.Version)
 		v.fail(fmt.Errorf("its definition no longer compiles: %w", err))
@@ -80,12 +81,9 @@ func (e *Engine) recoverView(ctx context.Context, entry *viewEntry) (again bool)
 		return true
 	}
 	v.cut.Store(meta.Cut)
-	if err := s.attach(v, meta.Applied, nil, nil); err != nil {
+	if err := s.attach(v, meta, nil, nil); err != nil {
 		v.fail(err)
 	}
-	st := *s.state.Load()
-	st.watermark = max(st.watermark, meta.Watermark)
-	s.state.Store(&st)
 	e.views[nameKey(def.Database, def.Name)] = v
 	v.startSchedule()
 	return false
@@ -111,7 +109,22 @@ func (v *View) openExisting(ctx context.Context) (*storeMeta, error) {
 	if err := v.checkLog(ctx, meta); err != nil {
 		return nil, err
 	}
-	return meta, v.failInterruptedRuns()
+	if err := v.store.update(v.settle); err != nil {
+		return nil, err
+	}
+	return v.store.view()
+}
+
+// settle brings the file in line with the definition and with the end of the
+// process that wrote it.
+func (v *View) settle(tx *bolt.Tx, m *storeMeta) error {
+	if err := v.convert(tx, m); err != nil {
+		return err
+	}
+	if err := v.prune(tx, m); err != nil {
+		return err
+	}
+	return failInterruptedRuns(tx, m)
 }
 
 // checkLog compares the view's checkpoint with the log. After a power cut a
@@ -140,22 +153,56 @@ func (v *View) checkLog(ctx context.Context, m *storeMeta) error {
 }
 
 // failInterruptedRuns marks the batch runs that were running when weir stopped.
-// Their epochs are still there, so nothing is lost.
-func (v *View) failInterruptedRuns() error {
-	runs, err := v.store.runs()
+// Their epochs are still there, so nothing is lost, and they are tried again.
+func failInterruptedRuns(tx *bolt.Tx, m *storeMeta) error {
+	var running []BatchRun
+	err := tx.Bucket(bucketRuns).ForEach(func(_, raw []byte) error {
+		var r BatchRun
+		err := json.Unmarshal(raw, &r)
+		if r.State == StateRunning {
+			running = append(running, r)
+		}
+		return err
+	})
+	for i := 0; i < len(running) && err == nil; i++ {
+		r := &running[i]
+		r.State, r.Error, r.Finished = StateFailed, errStopped.Error(), now()
+		if r.again() && r.From == m.Cut+1 {
+			m.Retry = r.ID
+		}
+		err = putRun(tx, r)
+	}
+	return err
+}
+
+// refuseLoss returns an error where rows, computed from the whole log, lack
+// events that the view counts, which another definition could not count:
+// retention or damage has taken them since.
+func (v *View) refuseLoss(rows *run) error {
+	if v.store == nil {
+		return nil
+	}
+	m, err := v.store.view()
 	if err != nil {
 		return err
 	}
-	for i := range runs {
-		if runs[i].State != StateRunning {
-			continue
-		}
-		runs[i].State, runs[i].Error, runs[i].Finished = StateFailed, "weir stopped while it ran", now()
-		if err := v.store.update(func(tx *bolt.Tx, _ *storeMeta) error { return putRun(tx, &runs[i]) }); err != nil {
-			return err
-		}
+	if rows.gaps > m.Gaps {
+		return fmt.Errorf("the log no longer holds %d events that %s counts: it keeps the rows it has; DROP and CREATE the view to have it without them, or ALTER it where its options alone are to change",
+			rows.gaps-m.Gaps, v.Def().Name)
 	}
 	return nil
+}
+
+// compile returns the plan of a view, with what every view of ours has.
+func (e *Engine) compile(def *ViewDef, stream *StreamDef) (*ViewPlan, error) {
+	plan, err := e.compiler.CompileView(def, stream)
+	if err != nil {
+		return nil, err
+	}
+	if err := plan.checkRetention(def, stream); err != nil {
+		return nil, err
+	}
+	return withFirstSeq(plan, stream), nil
 }
 
 // CreateView makes a view and returns when it has caught up with the log as it
@@ -188,6 +235,18 @@ func (e *Engine) CreateView(ctx context.Context, def *ViewDef, replace bool) err
 	}
 }
 
+// CancelBuild stops the build of a view, if there is one: a first build leaves
+// nothing behind, and a replacement leaves the view as it was.
+func (e *Engine) CancelBuild(database, name string) {
+	e.mu.RLock()
+	b := e.building[nameKey(database, name)]
+	e.mu.RUnlock()
+	if b != nil {
+		b.job.cancel(ErrCancelled)
+		<-b.done
+	}
+}
+
 // startBuild compiles the view and builds it in a goroutine of its own.
 func (e *Engine) startBuild(def *ViewDef, replaces *View) (*build, error) {
 	key := nameKey(def.Database, def.Name)
@@ -195,7 +254,7 @@ func (e *Engine) startBuild(def *ViewDef, replaces *View) (*build, error) {
 	if !ok {
 		return nil, fmt.Errorf("stream %s %w", def.Stream, ErrUnknown)
 	}
-	plan, err := e.compiler.CompileView(def, s.Def)
+	plan, err := e.compile(def, s.Def)
 	if err != nil {
 		return nil, err
 	}
@@ -218,8 +277,8 @@ func (e *Engine) startBuild(def *ViewDef, replaces *View) (*build, error) {
 		e.mu.Unlock()
 		return nil, fmt.Errorf("view %s: its stream or the view itself was dropped or made meanwhile; run the statement again", def.Name)
 	}
-	b.job = e.startJob(JobBuild, def.Name, 0)
-	ctx := b.job.bind(e.ctx)
+	var ctx context.Context
+	b.job, ctx = e.startJob(e.ctx, JobBuild, def.Name, 0)
 	e.building[key] = b
 	e.wg.Add(1)
 	e.mu.Unlock()
@@ -250,6 +309,9 @@ func (e *Engine) build(ctx context.Context, v, replaces *View, b *build) (err er
 		if err == nil {
 			return
 		}
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		if v.store != nil {
 			_ = v.store.db.Close()
 		}
@@ -271,7 +333,7 @@ func (e *Engine) build(ctx context.Context, v, replaces *View, b *build) (err er
 	if err != nil {
 		return err
 	}
-	return e.install(v, replaces, base, pending)
+	return e.install(v, replaces, pending)
 }
 
 // setTotal says how many events the job will take.
@@ -291,48 +353,75 @@ func (j *job) total() uint64 {
 // firstBuild computes the view over the log as st says it is and writes its
 // file: a batch run of a lambda view, the first epoch of a kappa view.
 func (v *View) firstBuild(ctx context.Context, st LogState, replaces *View, j *job) (base uint64, err error) {
-	br := BatchRun{View: v.Def().Name, Kind: RunFull, State: StateRunning, Attempt: 1, From: 1, To: st.Last, Started: now(), FullBatch: true}
+	br := BatchRun{View: v.Def().Name, Kind: RunFull, State: StateDone, Attempt: 1, From: 1, To: st.Last, Started: v.eng.clock.Now()}
 	rows, err := v.compute(ctx, 0, st.Last, j.progress)
 	if err != nil {
 		return 0, err
 	}
 	if replaces != nil {
 		if err := replaces.refuseLoss(rows); err != nil {
-			return 0, fmt.Errorf("%w; DROP and CREATE the view to have it without them", err)
+			return 0, err
 		}
 	}
 	if rows.gaps > 0 && st.Last > 0 {
 		v.log().Warn("the log no longer holds all events since its first; the view begins without them", "missing", rows.gaps)
 	}
 	meta := storeMeta{
-		Definition: v.Def().Query, Version: v.Version, LogCreated: st.Created.UnixNano(),
-		Applied: st.Last, AppliedTime: rows.time, Gaps: rows.gaps, Watermark: rows.watermark, BatchSpan: noSpan, LastBatch: now(),
+		Definition: v.Def().Query, Version: v.Version, Mode: v.Def().Mode, LogCreated: st.Created.UnixNano(), Floor: noFloor,
+		Applied: st.Last, AppliedTime: rows.time, Gaps: rows.gaps, Watermark: rows.watermark, BatchSpan: noSpan, LastBatch: v.eng.clock.Now(),
 	}
 	meta.openEpoch()
 	v.store, err = createStore(v.eng.viewPath(v.Def(), v.Version), v.plan.Specs(), meta)
-	if err != nil || st.Last == 0 {
+	if err != nil {
 		return 0, err
 	}
-	br.Events = st.Last - rows.gaps
-	br.Finished = now()
+	if replaces != nil {
+		if err := v.store.inheritRuns(replaces.store); err != nil {
+			return 0, err
+		}
+	}
+	if st.Last == 0 {
+		return 0, nil
+	}
+	br.Events, br.Finished = st.Last-rows.gaps, v.eng.clock.Now()
 	err = v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
 		if v.Def().Mode == Kappa {
-			return v.replaceEpochs(tx, m, &br, rows)
+			return v.replaceEpochs(tx, m, rows)
 		}
 		id, err := v.eng.nextRunID()
 		if err != nil {
 			return err
 		}
-		if err := v.replaceBatch(tx, m, &br, rows); err != nil {
+		if err := v.addBatch(tx, m, rows, true); err != nil {
 			return err
 		}
-		br.ID, br.State, br.Rows = id, StateDone, m.BatchRows
+		br.ID, br.Rows = id, m.BatchRows
+		v.cut.Store(m.Cut)
 		return putRun(tx, &br)
 	})
-	if v.Def().Mode == Lambda {
-		v.cut.Store(st.Last)
-	}
 	return st.Last, err
+}
+
+// inheritRuns takes over the batch runs of the version that is replaced.
+func (s *store) inheritRuns(from *store) error {
+	if from == nil {
+		return nil
+	}
+	runs, err := from.runs()
+	if err != nil {
+		return err
+	}
+	return s.update(func(tx *bolt.Tx, _ *storeMeta) error {
+		for i := range runs {
+			if runs[i].State == StateRunning {
+				runs[i].State, runs[i].Error = StateCancelled, "the view was replaced while it ran"
+			}
+			if err := putRun(tx, &runs[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // catchUp takes in what the stream has applied since base, until little is left.
@@ -358,12 +447,16 @@ func (v *View) catchUp(ctx context.Context, base uint64, j *job) (pending []*run
 // install attaches the finished version beside the one it replaces, makes it the
 // one that the catalog names, and then that of the name. The old one stays
 // current for replacedGrace, for statements that found it before.
-func (e *Engine) install(v, replaces *View, base uint64, pending []*run) error {
+func (e *Engine) install(v, replaces *View, pending []*run) error {
 	key := nameKey(v.Def().Database, v.Def().Name)
 	if err := e.stillNames(key, replaces); err != nil {
 		return err
 	}
-	err := v.stream.attach(v, base, pending, func(from, to uint64) (*run, error) {
+	meta, err := v.store.view()
+	if err != nil {
+		return err
+	}
+	err = v.stream.attach(v, meta, pending, func(from, to uint64) (*run, error) {
 		return v.compute(e.ctx, from, to, func(uint64) {})
 	})
 	if err != nil {

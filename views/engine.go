@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 // Config says where an Engine keeps its files and what it works with.
@@ -20,6 +22,7 @@ type Config struct {
 	Broker   Broker
 	Compiler Compiler
 	Logger   *slog.Logger
+	Clock    Clock // of the batch layer; nil is the time of day
 }
 
 // DefaultDatabase is the database of a log that carries its stream's name alone.
@@ -40,6 +43,7 @@ type Engine struct {
 	broker   Broker
 	compiler Compiler
 	log      *slog.Logger
+	clock    Clock
 	catalog  *catalog
 	jobs     jobs
 
@@ -91,6 +95,10 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{
 		dir: cfg.Dir, broker: cfg.Broker, compiler: cfg.Compiler, log: cfg.Logger, catalog: cat,
 		streams: map[string]*streamEntry{}, views: map[string]*View{}, building: map[string]*build{},
+		clock: cfg.Clock,
+	}
+	if e.clock == nil {
+		e.clock = SystemClock{}
 	}
 	e.ctx, e.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := e.recover(ctx); err != nil {
@@ -565,23 +573,68 @@ func (e *Engine) Publish(ctx context.Context, s *Stream, msgs []Message) (uint64
 func (e *Engine) Durability() string { return e.broker.Durability() }
 
 // Refresh is REFRESH MATERIALIZED VIEW: a batch run now; with full, or for a
-// kappa view, a recompute from the whole log.
-func (e *Engine) Refresh(ctx context.Context, v *View, full bool) error {
+// kappa view, a recompute from the whole log. The note says what of that could
+// not be done as asked, and what was done instead; it is empty as a rule.
+func (e *Engine) Refresh(ctx context.Context, v *View, full bool) (note string, err error) {
+	if err := v.working(); err != nil {
+		return "", err
+	}
+	if err := v.waitHead(ctx); err != nil {
+		return "", err
+	}
+	if full || v.Def().Mode == Kappa {
+		br, err := v.recompute(ctx)
+		if err != nil {
+			return "", err
+		}
+		return br.Note, nil
+	}
+	return "", v.runBatch(ctx, RunRefresh)
+}
+
+// working returns an error for a view that has failed.
+func (v *View) working() error {
 	if err := v.failure(); err != nil {
 		return fmt.Errorf("materialized view %s %w: %w", v.Def().Name, ErrFailed, err)
 	}
+	return nil
+}
+
+// waitHead waits until what was acknowledged before the call is applied.
+func (v *View) waitHead(ctx context.Context) error {
 	st, err := v.stream.log.State(ctx)
 	if err != nil {
 		return err
 	}
-	// The run has what was acknowledged before the statement.
-	if err := v.stream.WaitApplied(ctx, st.Last); err != nil {
-		return err
+	return v.stream.WaitApplied(ctx, st.Last)
+}
+
+// RerunBatch feeds the batch run with the number its range again; see Refresh
+// for the note. ErrUnknown where no view remembers the run.
+func (e *Engine) RerunBatch(ctx context.Context, id uint64) (note string, err error) {
+	list, _ := e.Views()
+	for _, v := range list {
+		if v.store == nil {
+			continue
+		}
+		known := false
+		err := v.store.read(func(tx *bolt.Tx, _ *storeMeta) (err error) {
+			_, known, err = getRun(tx, id)
+			return err
+		})
+		if err != nil || !known {
+			continue // what is wrong with another view is not asked
+		}
+		if err := v.working(); err != nil {
+			return "", err
+		}
+		br, err := v.rerun(ctx, id)
+		if err != nil {
+			return "", err
+		}
+		return br.Note, nil
 	}
-	if full || v.Def().Mode == Kappa {
-		return v.recompute(ctx)
-	}
-	return v.runBatch(ctx, RunRefresh)
+	return "", fmt.Errorf("batch run %d %w: weir.batch_runs has them", id, ErrUnknown)
 }
 
 // now is the time as files store it.

@@ -117,8 +117,8 @@ func (v *View) layers() (infos []LayerInfo, err error) {
 	if err != nil {
 		return nil, err
 	}
-	add := func(l Layer, id, from, to, rows uint64, sp span) {
-		i := LayerInfo{View: v.Def().Name, Layer: l, Epoch: id, From: from, To: to, Rows: rows, Serving: true}
+	add := func(l Layer, id, from, to, rows uint64, sp span, serving bool) {
+		i := LayerInfo{View: v.Def().Name, Layer: l, Epoch: id, From: from, To: to, Rows: rows, Serving: serving}
 		if sp.Min <= sp.Max {
 			i.Min, i.Max = time.UnixMicro(sp.Min).UTC(), time.UnixMicro(sp.Max).UTC()
 		}
@@ -126,7 +126,10 @@ func (v *View) layers() (infos []LayerInfo, err error) {
 	}
 	m := s.meta
 	if m.Batch != 0 {
-		add(Batch, 0, 1, m.Cut, m.BatchRows, m.BatchSpan)
+		add(Batch, 0, 1, m.Cut, m.BatchRows, m.BatchSpan, true)
+	}
+	for _, e := range m.Retired {
+		add(Speed, e.ID, e.From, e.To, e.Rows, e.Span, false)
 	}
 	for k, ep := range m.Epochs {
 		to, rows, sp := ep.To, ep.Rows, ep.Span
@@ -137,13 +140,13 @@ func (v *View) layers() (infos []LayerInfo, err error) {
 				sp.union(r.span)
 			}
 			if len(s.runs) > 0 {
-				open := &Snapshot{View: v, tx: s.tx, runs: s.runs, meta: &storeMeta{Epochs: []epoch{ep}}}
+				open := &Snapshot{View: v, tx: s.tx, runs: s.runs, drop: s.drop, meta: &storeMeta{Epochs: []epoch{ep}}}
 				s.mu.Lock() // the transaction is that of s
 				rows = open.Count(Speed)
 				s.mu.Unlock()
 			}
 		}
-		add(Speed, ep.ID, ep.From, to, rows, sp)
+		add(Speed, ep.ID, ep.From, to, rows, sp, true)
 	}
 	return infos, nil
 }

@@ -3,6 +3,7 @@ package views
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ const (
 	JobBuild  = "build"
 	JobReplay = "replay"
 	JobBatch  = "batch"
+	JobAudit  = "audit"
 )
 
 // A Job is a row of weir.jobs: work that takes its time.
@@ -67,11 +69,14 @@ type job struct {
 // ErrCancelled is the cause of a job's end when somebody cancelled it.
 var ErrCancelled = errors.New("cancelled")
 
-func (e *Engine) startJob(kind, view string, events uint64) *job {
+// startJob returns a job and a context that ends when it is cancelled. The
+// caller must call end.
+func (e *Engine) startJob(ctx context.Context, kind, view string, events uint64) (*job, context.Context) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	e.jobs.mu.Lock()
 	defer e.jobs.mu.Unlock()
 	e.jobs.next++
-	j := &job{jobs: &e.jobs, Job: Job{ID: e.jobs.next, Kind: kind, View: view, State: StateRunning, EventsIn: events, Started: now()}}
+	j := &job{jobs: &e.jobs, Job: Job{ID: e.jobs.next, Kind: kind, View: view, State: StateRunning, EventsIn: events, Started: now()}, cancel: cancel}
 	e.jobs.list = append(e.jobs.list, j)
 	for i := 0; len(e.jobs.list) > jobsMax && i < len(e.jobs.list); {
 		if e.jobs.list[i].State == StateRunning {
@@ -80,21 +85,32 @@ func (e *Engine) startJob(kind, view string, events uint64) *job {
 		}
 		e.jobs.list = slices.Delete(e.jobs.list, i, i+1)
 	}
-	return j
+	return j, ctx
 }
 
-// bind returns a context that ends when the job is cancelled.
-func (j *job) bind(ctx context.Context) context.Context {
-	ctx, j.cancel = context.WithCancelCause(ctx)
-	return ctx
+// CancelJob stops a job that runs: what it was computing is thrown away, and
+// nothing else changes. It does not wait until it has stopped. ErrUnknown where
+// there is no such job.
+func (e *Engine) CancelJob(id uint64) error {
+	e.jobs.mu.Lock()
+	defer e.jobs.mu.Unlock()
+	for _, j := range e.jobs.list {
+		if j.ID != id {
+			continue
+		}
+		if j.State != StateRunning {
+			return fmt.Errorf("job %d is over: %s", id, j.State)
+		}
+		j.cancel(ErrCancelled)
+		return nil
+	}
+	return fmt.Errorf("job %d %w", id, ErrUnknown)
 }
 
 func (j *job) progress(done uint64) { j.done.Store(done) }
 
 func (j *job) end(err error) {
-	if j.cancel != nil {
-		j.cancel(nil)
-	}
+	j.cancel(nil)
 	j.jobs.mu.Lock()
 	defer j.jobs.mu.Unlock()
 	j.Finished = now()
@@ -102,7 +118,7 @@ func (j *job) end(err error) {
 	case err == nil:
 		j.State = StateDone
 		j.done.Store(j.EventsIn)
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, ErrCancelled), errors.Is(err, context.Canceled):
 		j.State = StateCancelled
 	default:
 		j.State = StateFailed

@@ -24,10 +24,12 @@ type Part uint8
 // shown by the batch and speed layers as its parts, so that they can be
 // combined in SQL.
 const (
-	Whole      Part = iota // its value
-	PartSum                // of an average: the sum
-	PartCount              // of an average: the count
-	PartStored             // the stored form of the state
+	Whole       Part = iota // its value
+	PartSum                 // of an average: the sum
+	PartCount               // of an average: the count
+	PartStored              // the stored form of the state
+	PartEpoch               // not of an aggregate: the epoch that the row is of
+	PartServing             // likewise: 1 where the epoch serves, 0 where batch has covered it
 )
 
 // A LayerColumn is a column of a view's relations. One of Key, Agg and Post
@@ -66,10 +68,25 @@ func (p *ViewPlan) Columns(l Layer) []LayerColumn {
 		return cols
 	}
 	for a := range p.Aggs {
-		cols = append(cols, p.stateColumns(a, shown[a])...)
+		if !p.Aggs[a].Hidden {
+			cols = append(cols, p.stateColumns(a, shown[a])...)
+		}
+	}
+	if l == Speed {
+		own := func(name string, part Part, t column.Type) LayerColumn {
+			return LayerColumn{Part: part, State: true, Output: Output{Name: name, Type: t, Key: -1, Agg: -1}}
+		}
+		cols = append(cols, own(EpochColumn, PartEpoch, column.Unsigned), own(ServingColumn, PartServing, column.Bigint))
 	}
 	return cols
 }
+
+// The columns of v_speed that tell its epochs apart: it has one row for each
+// group and epoch, of those that serve and of those that batch has covered.
+const (
+	EpochColumn   = "__epoch"
+	ServingColumn = "__serving"
+)
 
 // stateColumns are the columns of the partial state of aggregate a, which the
 // output shown shows, if any.

@@ -11,18 +11,23 @@ import (
 // layer, batch runs, builds and replays all run events through here. A
 // pipeline belongs to one goroutine.
 type pipeline struct {
-	plan       *ViewPlan
-	specs      []partial.Spec
-	keys, args []*column.Vector
-	rows       []uint32
+	plan  *ViewPlan
+	specs []partial.Spec
+	keys  []*column.Vector
+	args  [][]*column.Vector
+	rows  []uint32
 }
 
 func newPipeline(plan *ViewPlan) *pipeline {
-	return &pipeline{
+	p := &pipeline{
 		plan: plan, specs: plan.Specs(),
 		keys: make([]*column.Vector, len(plan.Keys)),
-		args: make([]*column.Vector, len(plan.Aggs)),
+		args: make([][]*column.Vector, len(plan.Aggs)),
 	}
+	for i := range plan.Aggs {
+		p.args[i] = make([]*column.Vector, len(plan.Aggs[i].Args))
+	}
+	return p
 }
 
 // A span is an extent of event time in microseconds; it is empty when Min > Max.
@@ -46,14 +51,23 @@ func (p *pipeline) add(t *partial.Table, b *column.Batch, first int) {
 		return
 	}
 	for i := range p.plan.Keys {
-		p.keys[i] = p.plan.Keys[i].Expr.Eval(b)
-	}
-	for i := range p.plan.Aggs {
-		if arg := p.plan.Aggs[i].Arg; arg != nil {
-			p.args[i] = arg.Eval(b)
+		if x := p.plan.Keys[i].Expr; x != p.plan.Hop { // whose windows come below
+			p.keys[i] = x.Eval(b)
 		}
 	}
-	t.Add(b.Sel, p.keys, p.args)
+	for i := range p.plan.Aggs {
+		for k, arg := range p.plan.Aggs[i].Args {
+			p.args[i][k] = arg.Eval(b)
+		}
+	}
+	if p.plan.Hop == nil {
+		t.Add(b.Sel, p.keys, p.args)
+		return
+	}
+	for starts, rows := range p.plan.Hop.Windows(b) {
+		p.keys[p.plan.Window] = starts
+		t.Add(rows, p.keys, p.args)
+	}
 }
 
 // candidates lists the rows from first on that decoded, in p.rows.

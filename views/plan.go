@@ -98,17 +98,21 @@ type ViewDef struct {
 	Query          string // the SELECT
 	Mode           Mode
 	BatchInterval  time.Duration
-	BatchEvents    uint64 // 0 means that only the interval counts
+	BatchEvents    uint64        // 0 means that only the interval counts
+	SpeedRetention time.Duration // how long v_speed shows epochs that batch has covered; 0 is not at all
+	Retention      time.Duration // windows that ended this long before the watermark are dropped; 0 keeps all
 	Delivery       string
 	Text           string // canonical CREATE MATERIALIZED VIEW
 }
 
-// An Agg is one aggregate of a view: its states, and the expression that is
-// their argument (nil for COUNT(*)).
+// An Agg is one aggregate of a view: its states, and the expressions that are
+// their arguments, as partial.Spec has them.
 type Agg struct {
 	Name string // of the column of its state in the layers: "" where an output shows it
-	Spec partial.Spec
-	Arg  column.Expr
+	// Hidden marks one of weir's own, which no relation shows.
+	Hidden bool
+	Spec   partial.Spec
+	Args   []column.Expr
 }
 
 // A Key is one part of a view's group key.
@@ -146,6 +150,9 @@ type ViewPlan struct {
 	// and WindowSize its length in microseconds.
 	Window     int
 	WindowSize int64
+	// Hop is the expression of the key Window where an event may be in several
+	// windows, and is then counted in each; else nil.
+	Hop *column.Hop
 }
 
 // Specs returns the aggregates as package partial wants them.

@@ -2,6 +2,7 @@ package views
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -90,7 +91,8 @@ type Snapshot struct {
 	View *View
 	Seq  uint64
 	meta *storeMeta
-	runs []*run // beyond meta.Applied
+	runs []*run   // beyond meta.Applied
+	drop *windows // rows that retention has dropped, in the file or not
 
 	mu    sync.Mutex
 	tx    *bolt.Tx // nil once closed
@@ -192,6 +194,7 @@ func snapshotsAt(st *readState, views []*View) (snaps []*Snapshot, ok bool, err 
 			return snaps, false, nil // a run that a commit cut through: cannot be
 		}
 		snap.runs = runs
+		snap.drop = v.windows(v.floor(snap.meta, st.watermark))
 	}
 	return snaps, true, nil
 }
@@ -222,24 +225,30 @@ var All = []Range{{}}
 
 // sources returns what the layer's rows are made of.
 func (s *Snapshot) sources(l Layer) (list []source) {
-	add := func(name []byte) {
-		if b := s.tx.Bucket(name); b != nil {
-			list = append(list, &bucketSource{c: b.Cursor()})
+	add := func(rowset uint64, e *epoch) {
+		if b := s.tx.Bucket(rowsBucket(rowset)); b != nil {
+			list = append(list, &bucketSource{origin: origin{e}, c: b.Cursor()})
 		}
 	}
 	if l != Speed && s.meta.Batch != 0 {
-		add(batchBucket(s.meta.Batch))
+		add(s.meta.Batch, nil)
 	}
-	if l != Batch {
-		for _, e := range s.meta.Epochs {
-			if e.Rows > 0 {
-				add(speedBucket(e.ID))
-			}
+	if l == Batch {
+		return list
+	}
+	if l == Speed {
+		for i := range s.meta.Retired {
+			add(s.meta.Retired[i].Rowset, &s.meta.Retired[i])
 		}
-		for _, r := range s.runs {
-			if r.table.Len() > 0 {
-				list = append(list, &tableSource{t: r.table, order: r.table.Sorted()})
-			}
+	}
+	for i := range s.meta.Epochs {
+		if e := &s.meta.Epochs[i]; e.Rows > 0 {
+			add(e.Rowset, e)
+		}
+	}
+	for _, r := range s.runs {
+		if r.table.Len() > 0 {
+			list = append(list, &tableSource{origin: origin{s.meta.open()}, t: r.table, order: r.table.Sorted()})
 		}
 	}
 	return list
@@ -249,11 +258,10 @@ func (s *Snapshot) sources(l Layer) (list []source) {
 func (s *Snapshot) Count(l Layer) (n uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	src := s.sources(l)
-	if len(src) <= 1 && len(s.runs) == 0 && l == Batch {
+	if l == Batch && (s.drop == nil || s.drop.floor == s.meta.Floor) {
 		return max(s.meta.BatchRows, s.keyless())
 	}
-	c := &Cursor{src: src, ranges: All}
+	c := &Cursor{layer: l, src: s.sources(l), ranges: All, drop: s.drop}
 	for c.advance() {
 		n++
 	}
@@ -281,6 +289,11 @@ func (s *Snapshot) Estimate(l Layer) (n uint64) {
 			n += uint64(r.table.Len())
 		}
 	}
+	if l == Speed {
+		for _, e := range s.meta.Retired {
+			n += e.Rows
+		}
+	}
 	return max(n, s.keyless())
 }
 
@@ -302,10 +315,27 @@ type source interface {
 	key() []byte // of the row it is at; nil when there is none
 	// into combines the row's states into group i of t.
 	into(t *partial.Table, i int) error
+	// of is the epoch that the rows belong to, nil for the batch layer, and id
+	// its number.
+	of() *epoch
+	id() uint64
+}
+
+// origin is where the rows of a source come from.
+type origin struct{ epoch *epoch }
+
+func (o origin) of() *epoch { return o.epoch }
+
+func (o origin) id() uint64 {
+	if o.epoch == nil {
+		return 0
+	}
+	return o.epoch.ID
 }
 
 // bucketSource is a bucket of a view's file.
 type bucketSource struct {
+	origin
 	c    *bolt.Cursor
 	k, v []byte
 }
@@ -341,6 +371,7 @@ func (b *bucketSource) into(t *partial.Table, i int) error { return t.Decode(i, 
 
 // tableSource is a run in memory.
 type tableSource struct {
+	origin
 	t     *partial.Table
 	order []uint32
 	at    int // position in order; -1 or len(order) is none
@@ -383,7 +414,8 @@ func (s *tableSource) into(t *partial.Table, i int) error {
 }
 
 // A Cursor yields the rows of a layer in the order of their keys, those of
-// equal keys in different sources combined.
+// equal keys in different sources combined; the rows of the speed layer only
+// within each epoch, in the order of key and epoch.
 type Cursor struct {
 	snap    *Snapshot
 	layer   Layer
@@ -391,9 +423,11 @@ type Cursor struct {
 	ranges  []Range
 	reverse bool
 	cols    []LayerColumn
+	drop    *windows
 
 	moved   int    // Snapshot.moved when src was made
 	resume  []byte // key of the last row, once one was read
+	after   uint64 // and its epoch
 	started bool
 	from    []byte
 	bound   []byte   // end of the current range, in the direction of travel
@@ -419,7 +453,7 @@ func (s *Snapshot) Scan(l Layer, ranges []Range, reverse bool, cols []int) *Curs
 	defer s.mu.Unlock()
 	all := s.View.plan.Columns(l)
 	c := &Cursor{
-		snap: s, layer: l, src: s.sources(l), moved: s.moved, ranges: ranges, reverse: reverse,
+		snap: s, layer: l, src: s.sources(l), moved: s.moved, ranges: ranges, reverse: reverse, drop: s.drop,
 		types: s.View.plan.KeyTypes(), lastKey: -1, lastAgg: -1,
 		keyless: s.keyless() == 1 && coversEmpty(ranges),
 	}
@@ -480,6 +514,9 @@ func (c *Cursor) Fill(b *column.Batch, limit int) (int, error) {
 	}
 	c.keyless = c.keyless && n == 0
 	c.resume = append(c.resume[:0], c.current...)
+	if len(c.at) > 0 {
+		c.after = c.at[0].id()
+	}
 	truncate(b, n)
 	return n, nil
 }
@@ -492,17 +529,26 @@ func (c *Cursor) follow() {
 	if !c.started {
 		return
 	}
-	from := c.from
-	if len(c.resume) > 0 {
-		from = c.resume
-		if !c.reverse {
-			from = append(slices.Clone(from), 0) // the next key there can be
+	if len(c.resume) == 0 {
+		for _, s := range c.src {
+			s.seek(c.from, c.reverse)
 		}
+		return
+	}
+	at := c.resume
+	if c.reverse {
+		at = append(slices.Clone(at), 0) // seek goes to before it
 	}
 	for _, s := range c.src {
-		s.seek(from, c.reverse)
+		s.seek(at, c.reverse)
+		if bytes.Equal(s.key(), c.resume) && (!c.perEpoch() || (s.id() <= c.after) != c.reverse || s.id() == c.after) {
+			s.step(c.reverse) // was read
+		}
 	}
 }
+
+// perEpoch says whether equal keys of different epochs are different rows.
+func (c *Cursor) perEpoch() bool { return c.layer == Speed }
 
 // coversEmpty says whether the ranges hold the key of a view without group key.
 func coversEmpty(ranges []Range) bool {
@@ -545,8 +591,13 @@ func (c *Cursor) advance() bool {
 			}
 			c.startRange()
 		}
-		if c.pick() {
-			return true
+		for c.pick() {
+			if c.drop.keeps(c.current) {
+				return true
+			}
+			for _, s := range c.at {
+				s.step(c.reverse)
+			}
 		}
 		c.started = false
 	}
@@ -588,7 +639,10 @@ func (c *Cursor) pick() bool {
 		}
 		order := -1
 		if len(c.at) > 0 {
-			if order = bytes.Compare(k, best); c.reverse {
+			if order = bytes.Compare(k, best); order == 0 && c.perEpoch() {
+				order = cmp.Compare(s.id(), c.at[0].id())
+			}
+			if c.reverse {
 				order = -order
 			}
 		}
@@ -662,6 +716,10 @@ func (c *Cursor) combine() error {
 // value returns what a column shows of the current row.
 func (c *Cursor) value(col *LayerColumn, states *partial.Table, at int) column.Value {
 	switch {
+	case col.Part == PartEpoch:
+		return column.Value{Kind: column.Uint, I: int64(c.epoch().ID)}
+	case col.Part == PartServing:
+		return column.Value{Kind: column.Int, I: serving(c.epoch())}
 	case col.Key >= 0:
 		return c.keys[col.Key]
 	case col.Agg >= 0:
@@ -675,6 +733,22 @@ func (c *Cursor) value(col *LayerColumn, states *partial.Table, at int) column.V
 		}
 	}
 	return col.Post(c.values)
+}
+
+// epoch is that of the current row of the speed layer. The row that there is
+// in any case is of the open one.
+func (c *Cursor) epoch() *epoch {
+	if len(c.at) == 0 {
+		return c.snap.meta.open()
+	}
+	return c.at[0].of()
+}
+
+func serving(e *epoch) int64 {
+	if e.Retired.IsZero() {
+		return 1
+	}
+	return 0
 }
 
 func part(s partial.States, i int, p Part) column.Value {

@@ -77,7 +77,7 @@ func longRead(t *testing.T, reverse bool) {
 		}
 		if read++; read%3 == 1 {
 			publish(longReadKeys) // the live view counts twice as much now
-			if err := e.Refresh(context.Background(), v, false); err != nil {
+			if _, err := e.Refresh(context.Background(), v, false); err != nil {
 				t.Fatal(err)
 			}
 			snap.Detach()

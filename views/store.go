@@ -18,7 +18,7 @@ import (
 )
 
 // storeFormat is the version of the files of views.
-const storeFormat = 1
+const storeFormat = 2
 
 // mapSize is how much address space the file of a view maps at first. A writer
 // that must map more waits for every reader, so it is far more than most files
@@ -27,11 +27,13 @@ const mapSize = 16 << 30
 
 // An epoch is a range of consecutive sequences in the speed layer.
 type epoch struct {
-	ID   uint64
-	From uint64 // first sequence
-	To   uint64 // last; 0 while the epoch is open
-	Rows uint64
-	Span span
+	ID      uint64
+	Rowset  uint64 // number of the bucket that holds its rows
+	From    uint64 // first sequence
+	To      uint64 // last; 0 while the epoch is open
+	Rows    uint64
+	Span    span
+	Retired time.Time // when batch covered it; zero while it serves
 }
 
 // storeMeta is what a view's file says of itself. It is written in the
@@ -40,6 +42,7 @@ type storeMeta struct {
 	Format     int
 	Definition string
 	Version    uint64
+	Mode       Mode
 
 	// The checkpoint: which log, up to which sequence its events are in the
 	// rows, and when the log received the last of them.
@@ -48,16 +51,21 @@ type storeMeta struct {
 	AppliedTime int64
 	Watermark   int64
 	Gaps        uint64 // sequences the log did not have
+	// Floor is the start of the last window that retention has dropped, in
+	// microseconds; no row of a window up to there comes back.
+	Floor int64
 
 	Cut       uint64 // the batch layer is f(events ≤ Cut)
-	Batch     uint64 // number of the batch bucket; 0 while there is none
+	Batch     uint64 // number of the bucket of its rows; 0 while there is none
 	BatchRows uint64
 	BatchSpan span
 	LastBatch time.Time // end of the last batch run
+	Retry     uint64    // the batch run that failed and is to be tried again, or 0
 
-	Epochs    []epoch // that serve, oldest first; the last is open
-	NextEpoch uint64
-	NextBatch uint64
+	Epochs     []epoch // that serve, oldest first; the last is open
+	Retired    []epoch // that batch has covered and v_speed still shows, oldest first
+	NextEpoch  uint64
+	NextRowset uint64
 }
 
 func (m *storeMeta) open() *epoch { return &m.Epochs[len(m.Epochs)-1] }
@@ -69,7 +77,32 @@ func (m *storeMeta) openEpoch() {
 		m.Epochs[n-1].To = m.Applied
 	}
 	m.NextEpoch++
-	m.Epochs = append(m.Epochs, epoch{ID: m.NextEpoch, From: m.Applied + 1, Span: noSpan})
+	m.Epochs = append(m.Epochs, epoch{ID: m.NextEpoch, Rowset: m.newRowset(), From: m.Applied + 1, Span: noSpan})
+}
+
+// newRowset returns the number of a bucket that is not there yet.
+func (m *storeMeta) newRowset() uint64 {
+	m.NextRowset++
+	return m.NextRowset
+}
+
+// rowsets are the buckets that hold rows: of the batch layer and of all epochs.
+func (m *storeMeta) rowsets() (list []*rowset) {
+	if m.Batch != 0 {
+		list = append(list, &rowset{m.Batch, &m.BatchRows})
+	}
+	for _, epochs := range [][]epoch{m.Epochs, m.Retired} {
+		for i := range epochs {
+			list = append(list, &rowset{epochs[i].Rowset, &epochs[i].Rows})
+		}
+	}
+	return list
+}
+
+// A rowset is a bucket that holds rows, and where their number is kept.
+type rowset struct {
+	number uint64
+	rows   *uint64
 }
 
 var (
@@ -78,10 +111,8 @@ var (
 	keyMeta    = []byte("meta")
 )
 
-// batchBucket and speedBucket name the buckets that hold rows: stored states
-// by stored key.
-func batchBucket(n uint64) []byte  { return binary.BigEndian.AppendUint64([]byte("batch"), n) }
-func speedBucket(id uint64) []byte { return binary.BigEndian.AppendUint64([]byte("speed"), id) }
+// rowsBucket names a bucket that holds rows: stored states by stored key.
+func rowsBucket(n uint64) []byte { return binary.BigEndian.AppendUint64([]byte("rows"), n) }
 
 // A store is the file of one version of a view.
 type store struct {
@@ -206,15 +237,25 @@ func (s *store) meta(tx *bolt.Tx) (*storeMeta, error) {
 }
 
 // view reads meta in a transaction of its own.
-func (s *store) view() (*storeMeta, error) {
-	var m *storeMeta
-	err := guard("read view", func() error {
-		return s.db.View(func(tx *bolt.Tx) (err error) {
-			m, err = s.meta(tx)
-			return err
-		})
+func (s *store) view() (m *storeMeta, err error) {
+	err = s.read(func(_ *bolt.Tx, now *storeMeta) error {
+		m = now
+		return nil
 	})
 	return m, err
+}
+
+// read runs f in a read transaction.
+func (s *store) read(f func(tx *bolt.Tx, m *storeMeta) error) error {
+	return guard("read view", func() error {
+		return s.db.View(func(tx *bolt.Tx) error {
+			m, err := s.meta(tx)
+			if err != nil {
+				return err
+			}
+			return f(tx, m)
+		})
+	})
 }
 
 // update runs f in a write transaction with a copy of meta, which is written
@@ -227,7 +268,7 @@ func (s *store) update(f func(tx *bolt.Tx, m *storeMeta) error) error {
 				return err
 			}
 			next := *m
-			next.Epochs = slices.Clone(m.Epochs)
+			next.Epochs, next.Retired = slices.Clone(m.Epochs), slices.Clone(m.Retired)
 			if err := f(tx, &next); err != nil {
 				return err
 			}
@@ -236,10 +277,11 @@ func (s *store) update(f func(tx *bolt.Tx, m *storeMeta) error) error {
 	})
 }
 
-// combine puts the groups of t into a bucket, combined with what is there, in
-// key order, and returns how many are new.
-func (s *store) combine(tx *bolt.Tx, bucket []byte, t *partial.Table) (added uint64, err error) {
-	b, err := tx.CreateBucketIfNotExists(bucket)
+// combine puts the groups of t that keep takes into the bucket with the number,
+// combined with what is there, in key order, and returns how many are new. A
+// nil keep takes them all.
+func (s *store) combine(tx *bolt.Tx, rowset uint64, t *partial.Table, keep func(key []byte) bool) (added uint64, err error) {
+	b, err := tx.CreateBucketIfNotExists(rowsBucket(rowset))
 	if err != nil {
 		return 0, err
 	}
@@ -252,6 +294,9 @@ func (s *store) combine(tx *bolt.Tx, bucket []byte, t *partial.Table) (added uin
 	one := scratch.Group(partial.EmptyKey())
 	for _, i := range t.Sorted() {
 		key := t.Key(int(i))
+		if keep != nil && !keep(key) {
+			continue
+		}
 		var old []byte
 		if !empty {
 			old = b.Get(key)
@@ -275,8 +320,23 @@ func (s *store) combine(tx *bolt.Tx, bucket []byte, t *partial.Table) (added uin
 	return added, nil
 }
 
-// deleteBucket removes a bucket if it exists.
-func deleteBucket(tx *bolt.Tx, name []byte) error {
+// into combines all rows of a bucket into t.
+func (s *store) into(tx *bolt.Tx, rowset uint64, t *partial.Table) error {
+	b := tx.Bucket(rowsBucket(rowset))
+	if b == nil {
+		return nil
+	}
+	return b.ForEach(func(key, states []byte) error {
+		if err := t.Decode(t.Group(key), states); err != nil {
+			return fmt.Errorf("row %x: %w", key, err)
+		}
+		return nil
+	})
+}
+
+// dropRows deletes a bucket of rows if it exists.
+func dropRows(tx *bolt.Tx, rowset uint64) error {
+	name := rowsBucket(rowset)
 	if tx.Bucket(name) == nil {
 		return nil
 	}

@@ -20,7 +20,7 @@ import (
 // intervals. Readers need neither: they take the state that was current when
 // they began, see readState.
 //
-// Locks, in the order they are taken: View.batchMu, applyMu, mu. A bbolt write
+// Locks, in the order they are taken: View.batchSem, applyMu, mu. A bbolt write
 // transaction is never begun with applyMu or mu held.
 type Stream struct {
 	Def  *StreamDef
@@ -64,13 +64,15 @@ type viewRuns struct {
 
 // A run is the partial states of the events in (from, to]. It is immutable.
 type run struct {
-	from, to uint64
-	time     int64 // of event to, or of the last before it
-	span     span
-	// watermark is that of the run's events, for runs that compute made.
-	watermark int64
+	from, to  uint64
+	time      int64 // of event to, or of the last before it
+	span      span
+	watermark int64  // of the run's events, for runs that compute made
 	gaps      uint64 // sequences in the range that the log did not have
-	table     *partial.Table
+	// For runs that compute made: how far it read, and the first sequence from
+	// which on the log had them all.
+	seen, whole uint64
+	table       *partial.Table
 }
 
 func newStream(eng *Engine, plan *StreamPlan, log Log) *Stream {
@@ -225,7 +227,7 @@ func (s *Stream) passLost(ctx context.Context) {
 	for _, v := range s.views {
 		vr := old.views[v]
 		if at := vr.end(); at < st.Last {
-			lost := &run{from: at, to: st.Last, time: old.time, span: noSpan, gaps: st.Last - at, table: partial.NewTable(v.pipe.specs)}
+			lost := &run{from: at, to: st.Last, time: old.time, span: noSpan, watermark: noSpan.Max, gaps: st.Last - at, table: partial.NewTable(v.pipe.specs)}
 			vr.runs = append(vr.runs[:len(vr.runs):len(vr.runs)], lost)
 		}
 		next.views[v] = vr
@@ -255,7 +257,7 @@ func (v *View) apply(old viewRuns, recs []Record, b *column.Batch, d *decoder, t
 	for recs[first].Seq <= at {
 		first++
 	}
-	r := &run{from: at, to: last.Seq, time: last.Time, table: partial.NewTable(v.pipe.specs)}
+	r := &run{from: at, to: last.Seq, time: last.Time, watermark: noSpan.Max, table: partial.NewTable(v.pipe.specs)}
 	r.gaps = (last.Seq - at) - uint64(len(recs)-first)
 	v.pipe.add(r.table, b, first)
 	if r.span = times; first > 0 {
@@ -297,10 +299,11 @@ func combineRuns(runs []*run) *run {
 	if len(runs) == 1 {
 		return first
 	}
-	c := &run{from: first.from, to: last.to, time: last.time, span: noSpan, table: first.table.New()}
+	c := &run{from: first.from, to: last.to, time: last.time, span: noSpan, watermark: noSpan.Max, table: first.table.New()}
 	for _, r := range runs {
 		c.table.Merge(r.table)
 		c.span.union(r.span)
+		c.watermark = max(c.watermark, r.watermark)
 		c.gaps += r.gaps
 	}
 	return c
@@ -385,14 +388,14 @@ func (s *Stream) dropCommitted(v *View, seq uint64) {
 	s.state.Store(&next)
 }
 
-// attach makes v one of the stream's views: pending are its runs beyond what
-// its file holds, up to the sequence at. When more has been applied by now,
-// catchUp is called for the rest, which it must return as a run.
-func (s *Stream) attach(v *View, base uint64, pending []*run, catchUp func(from, to uint64) (*run, error)) error {
+// attach makes v one of the stream's views: m is what its file holds, pending
+// are its runs beyond that. When more has been applied by now, catchUp is
+// called for the rest, which it must return as a run.
+func (s *Stream) attach(v *View, m *storeMeta, pending []*run, catchUp func(from, to uint64) (*run, error)) error {
 	s.applyMu.Lock()
 	defer s.applyMu.Unlock()
 	old := s.state.Load()
-	vr := viewRuns{base: base, runs: pending}
+	vr := viewRuns{base: m.Applied, runs: pending}
 	if at := vr.end(); at < old.seq {
 		r, err := catchUp(at, old.seq)
 		if err != nil {
@@ -401,6 +404,10 @@ func (s *Stream) attach(v *View, base uint64, pending []*run, catchUp func(from,
 		vr.runs = appendRun(vr.runs, r, 0)
 	}
 	next := *old
+	next.watermark = max(next.watermark, m.Watermark)
+	for _, r := range pending {
+		next.watermark = max(next.watermark, r.watermark)
+	}
 	next.views = make(map[*View]viewRuns, len(old.views)+1)
 	var views []*View
 	for _, w := range s.views {

@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	bolt "go.etcd.io/bbolt"
 
-	"weir/views/column"
-	"weir/views/partial"
+	"weir/internal/fault"
 )
 
 // A View is one version of a materialized view: its definition, its file, and
@@ -32,11 +29,12 @@ type View struct {
 	flushing atomic.Uint64
 	// commitMu makes commits of this view follow one another.
 	commitMu sync.Mutex
-	// batchMu is held for a batch run, a full recompute or a replay.
-	batchMu sync.Mutex
-	// amount wakes the batch scheduler when BatchEvents events wait.
-	amount chan struct{}
-	cut    atomic.Uint64 // storeMeta.Cut, for noticeAmount
+	// batchSem is full while a batch run, a full recompute or a replay goes on.
+	batchSem chan struct{}
+	// amount wakes the batch scheduler when BatchEvents events wait, wake when
+	// something else has changed for it.
+	amount, wake chan struct{}
+	cut          atomic.Uint64 // storeMeta.Cut, for noticeAmount
 
 	mu  sync.Mutex
 	err error // why the view failed
@@ -48,7 +46,7 @@ type View struct {
 func newView(eng *Engine, s *Stream, def *ViewDef, plan *ViewPlan, version uint64) *View {
 	v := &View{
 		Version: version, eng: eng, stream: s, plan: plan,
-		pipe: newPipeline(plan), amount: make(chan struct{}, 1),
+		pipe: newPipeline(plan), batchSem: make(chan struct{}, 1), amount: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 	}
 	v.def.Store(def)
 	return v
@@ -111,6 +109,9 @@ func (v *View) commit(also func(tx *bolt.Tx, m *storeMeta) error) error {
 		return nil
 	}
 	var written storeMeta
+	if err := fault.Point("view.commit", v.Def().Name); err != nil {
+		return fmt.Errorf("commit view %s: %w", v.Def().Name, err)
+	}
 	err := v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
 		if err := v.commitRuns(tx, m, vr.runs, st.watermark); err != nil {
 			return err
@@ -142,14 +143,17 @@ func (v *View) commitRuns(tx *bolt.Tx, m *storeMeta, runs []*run, watermark int6
 	}
 	r := combineRuns(runs)
 	e := m.open()
-	added, err := v.store.combine(tx, speedBucket(e.ID), r.table)
+	m.Watermark = max(m.Watermark, watermark)
+	added, err := v.store.combine(tx, e.Rowset, r.table, v.windows(v.floor(m, m.Watermark)).keeps)
 	if err != nil {
 		return err
 	}
 	e.Rows += added
 	e.Span.union(r.span)
 	m.Applied, m.AppliedTime = r.to, r.time
-	m.Watermark = max(m.Watermark, watermark)
+	if err := v.expire(tx, m); err != nil {
+		return err
+	}
 	if r.gaps > 0 {
 		m.Gaps += r.gaps
 		v.log().Warn("the log has gaps: events were lost or dropped before the view read them",
@@ -167,56 +171,4 @@ func (v *View) noticeAmount(seq uint64) {
 	case v.amount <- struct{}{}:
 	default:
 	}
-}
-
-// compute runs the events in (after, until] through the view's pipeline into a
-// table of its own. progress is told how far it is. It fails where the log
-// does not hold them all, unless the range begins below what retention kept
-// and floor allows it.
-func (v *View) compute(ctx context.Context, after, until uint64, progress func(seq uint64)) (r *run, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			v.log().Error("computing a view failed", "panic", p, "stack", string(debug.Stack()))
-			r, err = nil, fmt.Errorf("internal error while computing view %s: %v", v.Def().Name, p)
-		}
-	}()
-	r = &run{from: after, to: until, span: noSpan, watermark: noSpan.Max, table: partial.NewTable(v.plan.Specs())}
-	if after >= until {
-		return r, nil
-	}
-	d, err := newDecoder(v.stream.plan, v.plan.Reads)
-	if err != nil {
-		return nil, err
-	}
-	pipe, b := newPipeline(v.plan), &column.Batch{}
-	at := after
-	for recs, err := range v.stream.log.Read(ctx, after, until) {
-		if err != nil {
-			return nil, fmt.Errorf("read the log after sequence %d: %w", at, err)
-		}
-		d.decode(recs, b)
-		pipe.add(r.table, b, 0)
-		span, watermark := d.times(recs, b, 0)
-		r.span.union(span)
-		r.watermark = max(r.watermark, watermark)
-		last := &recs[len(recs)-1]
-		r.gaps += last.Seq - at - uint64(len(recs))
-		at, r.time = last.Seq, last.Time
-		progress(at)
-	}
-	r.gaps += until - at
-	return r, ctx.Err()
-}
-
-// retire drops the speed epochs up to the sequence cut.
-func retire(tx *bolt.Tx, m *storeMeta, cut uint64) error {
-	for _, e := range m.Epochs {
-		if e.To != 0 && e.To <= cut {
-			if err := deleteBucket(tx, speedBucket(e.ID)); err != nil {
-				return err
-			}
-		}
-	}
-	m.Epochs = slices.DeleteFunc(m.Epochs, func(e epoch) bool { return e.To != 0 && e.To <= cut })
-	return nil
 }

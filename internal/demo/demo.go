@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	accesslog "weir/examples/access-log"
+	"weir/internal/terminal"
 	"weir/internal/traffic"
 	"weir/jetstream/publisher"
 	"weir/server"
@@ -94,7 +95,7 @@ func show(ctx context.Context, cfg Config, ends server.Endpoints, dir string) er
 		return err
 	}
 	defer r.Close()
-	d := &display{out: cfg.Out, live: isTerminal(cfg.Out), ends: ends, dir: dir}
+	d := &display{out: cfg.Out, live: terminal.Is(cfg.Out), ends: ends, dir: dir}
 
 	work, stop := context.WithCancel(ctx)
 	if cfg.Duration > 0 {

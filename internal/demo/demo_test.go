@@ -61,14 +61,6 @@ func TestCheckFindsWhatDoesNotAddUp(t *testing.T) {
 	}
 }
 
-func TestGroup(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567", -123: "-123"} {
-		if got := group(n); got != want {
-			t.Errorf("group(%d): got %s, want %s", n, got, want)
-		}
-	}
-}
-
 // TestDemo runs the whole demo, on a server of its own.
 func TestDemo(t *testing.T) {
 	dir := t.TempDir()

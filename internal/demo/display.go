@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
+	"weir/internal/terminal"
 	"weir/jetstream/publisher"
 	"weir/server"
 )
@@ -75,7 +75,7 @@ func (d *display) last(s snapshot, p publisher.Progress) {
 		fmt.Fprintln(d.out)
 		d.printTable(d.out, s, p)
 	}
-	fmt.Fprintf(d.out, "\nEnded after %s acknowledged events, all of them in the views.\n", group(p.Acked))
+	fmt.Fprintf(d.out, "\nEnded after %s acknowledged events, all of them in the views.\n", terminal.Group(p.Acked))
 }
 
 // draw puts the table where the one before was.
@@ -100,7 +100,7 @@ func (d *display) measure(p publisher.Progress) {
 
 func (d *display) printTable(w io.Writer, s snapshot, p publisher.Progress) {
 	fmt.Fprintf(w, "weir demo: %s events, %s/s; batch runs: %d, up to event %s\n\n",
-		group(p.Acked), group(d.rate), s.runs, group(s.cut))
+		terminal.Group(p.Acked), terminal.Group(d.rate), s.runs, terminal.Group(s.cut))
 	fmt.Fprintf(w, "%-12s %26s  %26s  %8s\n", "", "-------- requests --------", "----- visitors, about ----", "average")
 	printTitle(w, "minute")
 	for _, r := range s.minutes[:min(minutesShown, len(s.minutes))] {
@@ -113,7 +113,7 @@ func (d *display) printTable(w io.Writer, s snapshot, p publisher.Progress) {
 		r.print(w)
 	}
 	n := s.items.total()
-	fmt.Fprintf(w, "%-12s %8s %8s %8s\n\n", fmt.Sprintf("all %d items", len(s.items)), group(n.batch), group(n.speed), group(n.merged))
+	fmt.Fprintf(w, "%-12s %8s %8s %8s\n\n", fmt.Sprintf("all %d items", len(s.items)), terminal.Group(n.batch), terminal.Group(n.speed), terminal.Group(n.merged))
 	fmt.Fprintln(w, "In every row, batch + speed = merged: a SELECT sees one moment of the log.")
 }
 
@@ -125,8 +125,8 @@ func printTitle(w io.Writer, key string) {
 }
 
 func (r row) print(w io.Writer) {
-	fmt.Fprintf(w, tableLine, r.key, group(r.requests.batch), group(r.requests.speed), group(r.requests.merged),
-		group(r.visitors.batch), group(r.visitors.speed), group(r.visitors.merged), strconv.FormatFloat(r.price, 'f', 2, 64))
+	fmt.Fprintf(w, tableLine, r.key, terminal.Group(r.requests.batch), terminal.Group(r.requests.speed), terminal.Group(r.requests.merged),
+		terminal.Group(r.visitors.batch), terminal.Group(r.visitors.speed), terminal.Group(r.visitors.merged), strconv.FormatFloat(r.price, 'f', 2, 64))
 }
 
 // clock is the time of day, to the minute, in a DATETIME as MySQL writes it.
@@ -142,7 +142,7 @@ func clock(datetime string) string {
 func (d *display) printLine(s snapshot, p publisher.Progress) {
 	n := s.minutes.total()
 	fmt.Fprintf(d.out, "%3.0fs  %s events, %s/s: batch %s + speed %s = merged %s\n", time.Since(d.begun).Seconds(),
-		group(p.Acked), group(d.rate), group(n.batch), group(n.speed), group(n.merged))
+		terminal.Group(p.Acked), terminal.Group(d.rate), terminal.Group(n.batch), terminal.Group(n.speed), terminal.Group(n.merged))
 }
 
 // printHint says what to try.
@@ -152,23 +152,4 @@ func (d *display) printHint(w io.Writer) {
 	fmt.Fprintln(w, "           SELECT * FROM purchases_by_item ORDER BY requests DESC LIMIT 5;")
 	fmt.Fprintf(w, "Publish:   with any NATS client, to %s at %s\n", subject, d.ends.NATS)
 	fmt.Fprintf(w, "Ctrl-C ends the demo and removes %s.\n", d.dir)
-}
-
-// isTerminal reports whether w understands control sequences.
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok || os.Getenv("TERM") == "" || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
-// group formats a number with a comma between thousands.
-func group[N int64 | uint64 | float64](n N) string {
-	digits := strconv.FormatInt(int64(n), 10)
-	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
 }

@@ -40,6 +40,7 @@ type Config struct {
 	Password string        // of user root; "" where the server asks for none
 	Window   int           // events that may wait for their acknowledgement; 0 means 4096
 	Patience time.Duration // how long to send one event again before giving up; 0 means a minute
+	OnAck    func(Ack)     // called for each acknowledged event, in the order of Publish, from Publish and Flush; may be nil
 }
 
 // An Event is what is published. Its payload must not change until it has been
@@ -48,6 +49,12 @@ type Event struct {
 	Subject string
 	ID      string // the same non-empty ID within the log's duplicate window: the same event
 	Payload []byte
+}
+
+// An Ack is the log's acknowledgement of one event.
+type Ack struct {
+	Seq       uint64 // the event's place in the log
+	Duplicate bool   // it was there already, under its ID
 }
 
 // Progress counts what a Publisher has done.
@@ -65,6 +72,8 @@ type Publisher struct {
 	cfg  Config
 	conn *nats.Conn
 	js   natsjs.JetStream
+
+	marks natsjs.KeyValue // once it was asked for
 
 	window []sent // a ring: those from head on wait for their acknowledgement
 	head   int
@@ -111,6 +120,12 @@ func Dial(cfg Config) (*Publisher, error) {
 	}
 	return &Publisher{cfg: cfg, conn: conn, js: js, window: make([]sent, cfg.Window)}, nil
 }
+
+// headerMax bounds what an event carries besides its payload and its ID.
+const headerMax = 128
+
+// MaxPayload is how long the payload of an event with a short ID may be.
+func (p *Publisher) MaxPayload() int { return int(p.conn.MaxPayload()) - headerMax }
 
 // Close ends the connection without waiting for acknowledgements; see Flush.
 func (p *Publisher) Close() { p.conn.Close() }
@@ -193,6 +208,9 @@ func (p *Publisher) settle(ctx context.Context) error {
 	*oldest = sent{}
 	p.head = (p.head + 1) % len(p.window)
 	p.count--
+	if p.cfg.OnAck != nil {
+		p.cfg.OnAck(Ack{Seq: ack.Sequence, Duplicate: ack.Duplicate})
+	}
 	return nil
 }
 

@@ -51,6 +51,21 @@ func (o Options) Get(name string) (Option, bool) {
 	return o[i], true
 }
 
+// Without returns the options but for the one of that name.
+func (o Options) Without(name string) Options {
+	return slices.DeleteFunc(slices.Clone(o), func(opt Option) bool { return opt.Name == name })
+}
+
+// With returns the options with opt, in the place of the one of its name.
+func (o Options) With(opt Option) Options {
+	list := slices.Clone(o)
+	if i := slices.IndexFunc(o, func(old Option) bool { return old.Name == opt.Name }); i >= 0 {
+		list[i] = opt
+		return list
+	}
+	return append(list, opt)
+}
+
 // String is the options as SQL, in parentheses.
 func (o Options) String() string {
 	var b strings.Builder

@@ -2,6 +2,7 @@ package gmsx
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
@@ -42,4 +43,10 @@ func limit(ctx *gms.Context, d time.Duration) func() {
 	}
 	t := time.AfterFunc(d, func() { stop(ctx, errTimeout) })
 	return func() { t.Stop() }
+}
+
+// Killed says whether the statement of ctx was ended by KILL, and not because
+// it took too long, its client is gone or the server stops.
+func Killed(ctx context.Context) bool {
+	return errors.Is(context.Cause(ctx), context.Canceled)
 }

@@ -64,16 +64,27 @@ func AppendKey(key []byte, v column.Value) []byte {
 }
 
 func appendFloatKey(key []byte, f float64) []byte {
-	bits := math.Float64bits(f + 0) // -0 and 0 are one key
+	return binary.BigEndian.AppendUint64(append(key, tagValue), floatBits(f))
+}
+
+// floatBits returns bits that sort as the number; -0 and 0 have the same.
+func floatBits(f float64) uint64 {
+	bits := math.Float64bits(f)
 	if f == 0 {
 		bits = 0
 	}
 	if bits>>63 == 0 {
-		bits |= 1 << 63
-	} else {
-		bits = ^bits
+		return bits | 1<<63
 	}
-	return binary.BigEndian.AppendUint64(append(key, tagValue), bits)
+	return ^bits
+}
+
+// bitsFloat is the inverse of floatBits.
+func bitsFloat(bits uint64) float64 {
+	if bits>>63 == 1 {
+		return math.Float64frombits(bits &^ (1 << 63))
+	}
+	return math.Float64frombits(^bits)
 }
 
 // appendTextKey escapes zero bytes and ends with two of them, so that a text
@@ -139,12 +150,7 @@ func ReadKey(key []byte, t column.Type) (v column.Value, rest []byte, err error)
 	bits := binary.BigEndian.Uint64(key)
 	switch t.Kind {
 	case column.Float:
-		if bits>>63 == 1 {
-			bits &^= 1 << 63
-		} else {
-			bits = ^bits
-		}
-		v.F = math.Float64frombits(bits)
+		v.F = bitsFloat(bits)
 	case column.Uint:
 		v.I = int64(bits)
 	default:

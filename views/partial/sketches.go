@@ -36,7 +36,8 @@ type hlls struct {
 func (s *hlls) Grow(n int)  { s.few, s.sketch = grow(s.few, n), grow(s.sketch, n) }
 func (s *hlls) Clear(n int) { clear(s.few[:n]); clear(s.sketch[:n]) }
 
-func (s *hlls) Add(groups, rows []uint32, arg *column.Vector) {
+func (s *hlls) Add(groups, rows []uint32, args []*column.Vector) {
+	arg := args[0]
 	var buf [9]byte
 	var text []byte
 	for k, g := range groups {
@@ -190,7 +191,8 @@ func (s *percentiles) at(i int) *ddsketch.DDSketch {
 	return s.sketch[i]
 }
 
-func (s *percentiles) Add(groups, rows []uint32, arg *column.Vector) {
+func (s *percentiles) Add(groups, rows []uint32, args []*column.Vector) {
+	arg := args[0]
 	for k, g := range groups {
 		if r := int(rows[k]); !arg.IsNull(r) {
 			_ = s.at(int(g)).Add(arg.F[r]) // fails only beyond the range of the mapping, 1e±308

@@ -27,14 +27,26 @@ const (
 	ApproxDistinct                   // APPROX_COUNT_DISTINCT(x)
 	ApproxPercentile                 // APPROX_PERCENTILE(x, p)
 	Only                             // the value itself, in views whose groups are single events
+	First                            // FIRST(x, by)
+	Last                             // LAST(x, by)
+	AnyValue                         // ANY_VALUE(x)
+	BitAnd                           // BIT_AND(x)
+	BitOr                            // BIT_OR(x)
+	BitXor                           // BIT_XOR(x)
+	VarPop                           // VAR_POP(x), VARIANCE(x)
+	VarSamp                          // VAR_SAMP(x)
+	StddevPop                        // STDDEV_POP(x), STDDEV(x), STD(x)
+	StddevSamp                       // STDDEV_SAMP(x)
+	ApproxTopK                       // APPROX_TOP_K(x, k)
 )
 
-// A Spec is one aggregate of a view.
+// A Spec is one aggregate of a view. CountAll takes no arguments, First and
+// Last take x, by and the sequence, AnyValue x and the sequence, all others x.
 type Spec struct {
 	Func   Func
-	Arg    column.Type // of the argument; zero for CountAll
+	Arg    column.Type // of x
 	Result column.Type
-	Param  float64 // ApproxPercentile: p in [0, 1]
+	Param  float64 // ApproxPercentile: p in [0, 1]; ApproxTopK: k
 }
 
 // A States is a column of states, one per group, all of one aggregate. Groups
@@ -42,9 +54,9 @@ type Spec struct {
 type States interface {
 	// Grow makes room for groups up to n, keeping what is there.
 	Grow(n int)
-	// Add takes rows rows[k] of arg into the states groups[k]. arg is nil for
-	// COUNT(*).
-	Add(groups, rows []uint32, arg *column.Vector)
+	// Add takes rows rows[k] of args into the states groups[k]. See Spec for
+	// what the arguments are.
+	Add(groups, rows []uint32, args []*column.Vector)
 	// Merge combines state i with state j of from, which has the same spec.
 	Merge(i int, from States, j int)
 	// Append appends the stored form of state i.
@@ -56,6 +68,14 @@ type States interface {
 	Value(i int) column.Value
 	// Clear makes the first n states those of no events.
 	Clear(n int)
+}
+
+// Bounded is States whose value may differ, within bounds, with the way that
+// the events were divided.
+type Bounded interface {
+	// Agrees says whether state i and state j of with, which has the same spec,
+	// may be of the same events.
+	Agrees(i int, with States, j int) bool
 }
 
 // NewStates returns an empty column of states for spec.
@@ -77,6 +97,16 @@ func NewStates(spec Spec) States {
 		return &percentiles{spec: spec}
 	case Only:
 		return &onlys{t: spec.Result}
+	case First, AnyValue:
+		return &picks{t: spec.Arg, dir: -1, any: spec.Func == AnyValue}
+	case Last:
+		return &picks{t: spec.Arg, dir: 1}
+	case BitAnd, BitOr, BitXor:
+		return &bitwise{f: spec.Func}
+	case VarPop, VarSamp, StddevPop, StddevSamp:
+		return &moments{f: spec.Func}
+	case ApproxTopK:
+		return newTops(spec)
 	default:
 		panic(fmt.Sprintf("partial: unknown aggregate %d", spec.Func))
 	}
@@ -104,15 +134,15 @@ type counts struct{ n []int64 }
 func (s *counts) Grow(n int)  { s.n = grow(s.n, n) }
 func (s *counts) Clear(n int) { clear(s.n[:n]) }
 
-func (s *counts) Add(groups, rows []uint32, arg *column.Vector) {
-	if arg == nil || arg.Null == nil {
+func (s *counts) Add(groups, rows []uint32, args []*column.Vector) {
+	if len(args) == 0 || args[0].Null == nil {
 		for _, g := range groups {
 			s.n[g]++
 		}
 		return
 	}
 	for k, g := range groups {
-		if !arg.Null[rows[k]] {
+		if !args[0].Null[rows[k]] {
 			s.n[g]++
 		}
 	}
@@ -202,7 +232,8 @@ func (s *intSums) Grow(n int) {
 
 func (s *intSums) Clear(n int) { clear(s.n[:n]); clear(s.hi[:n]); clear(s.lo[:n]) }
 
-func (s *intSums) Add(groups, rows []uint32, arg *column.Vector) {
+func (s *intSums) Add(groups, rows []uint32, args []*column.Vector) {
+	arg := args[0]
 	for k, g := range groups {
 		r := rows[k]
 		if arg.Null != nil && arg.Null[r] {
@@ -320,7 +351,8 @@ func (s *floatSums) Grow(n int) {
 
 func (s *floatSums) Clear(n int) { clear(s.n[:n]); clear(s.sum[:n]); clear(s.c[:n]) }
 
-func (s *floatSums) Add(groups, rows []uint32, arg *column.Vector) {
+func (s *floatSums) Add(groups, rows []uint32, args []*column.Vector) {
+	arg := args[0]
 	for k, g := range groups {
 		r := rows[k]
 		if arg.Null != nil && arg.Null[r] {
@@ -420,7 +452,8 @@ type bigSums struct {
 func (s *bigSums) Grow(n int)  { s.n, s.sum = grow(s.n, n), grow(s.sum, n) }
 func (s *bigSums) Clear(n int) { clear(s.n[:n]); clear(s.sum[:n]) }
 
-func (s *bigSums) Add(groups, rows []uint32, arg *column.Vector) {
+func (s *bigSums) Add(groups, rows []uint32, args []*column.Vector) {
+	arg := args[0]
 	for k, g := range groups {
 		if r := int(rows[k]); !arg.IsNull(r) {
 			s.sum[g] = s.sum[g].Add(arg.D[r])

@@ -48,6 +48,9 @@ func (t *Table) New() *Table { return NewTable(t.specs) }
 // going to be stored.
 func (t *Table) KeepKeys() { t.whole = true }
 
+// Specs returns the aggregates that the table was made for.
+func (t *Table) Specs() []Spec { return t.specs }
+
 // Len returns the number of groups.
 func (t *Table) Len() int { return len(t.ends) }
 
@@ -122,8 +125,8 @@ func (t *Table) Lookup(key []byte) int {
 }
 
 // Add takes the rows of a batch into their groups. keys are the columns of the
-// group key, args the argument of each aggregate (nil for COUNT(*)).
-func (t *Table) Add(rows []uint32, keys, args []*column.Vector) {
+// group key, args the arguments of each aggregate.
+func (t *Table) Add(rows []uint32, keys []*column.Vector, args [][]*column.Vector) {
 	t.groups = t.groups[:0]
 	limit := textMax
 	if t.whole {

@@ -38,7 +38,7 @@ func tableRows(r *rand.Rand, t *Table, n, keys int, count map[string]int64) {
 			count[string(AppendKey(AppendKey(nil, key.Value(i)), name.Value(i)))]++
 		}
 	}
-	t.Add(rows, []*column.Vector{key, name}, []*column.Vector{nil, num, text, num, float})
+	t.Add(rows, []*column.Vector{key, name}, [][]*column.Vector{nil, {num}, {text}, {num}, {float}})
 }
 
 func checkTable(t *testing.T, table *Table, want map[string]int64) {
@@ -132,7 +132,7 @@ func TestTableCollisions(t *testing.T) {
 // A view without group key has one group, whose key is a key like any other.
 func TestTableWithoutKey(t *testing.T) {
 	table := NewTable(tableSpecs[:1])
-	table.Add([]uint32{0, 1, 2}, nil, []*column.Vector{nil})
+	table.Add([]uint32{0, 1, 2}, nil, [][]*column.Vector{nil})
 	if table.Len() != 1 || table.Lookup(EmptyKey()) != 0 || table.States(0).Value(0).I != 3 {
 		t.Errorf("%d groups, the empty key is %d", table.Len(), table.Lookup(EmptyKey()))
 	}

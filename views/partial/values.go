@@ -103,7 +103,8 @@ type extremes[T any] struct {
 func (s *extremes[T]) Grow(n int)  { s.has, s.v = grow(s.has, n), grow(s.v, n) }
 func (s *extremes[T]) Clear(n int) { clear(s.has[:n]); clear(s.v[:n]) }
 
-func (s *extremes[T]) Add(groups, rows []uint32, arg *column.Vector) {
+func (s *extremes[T]) Add(groups, rows []uint32, args []*column.Vector) {
+	arg := args[0]
 	xs := s.of(arg)
 	for k, g := range groups {
 		r := rows[k]
@@ -173,9 +174,9 @@ type onlys struct {
 func (s *onlys) Grow(n int)  { s.v = grow(s.v, n) }
 func (s *onlys) Clear(n int) { clear(s.v[:n]) }
 
-func (s *onlys) Add(groups, rows []uint32, arg *column.Vector) {
+func (s *onlys) Add(groups, rows []uint32, args []*column.Vector) {
 	for k, g := range groups {
-		s.v[g] = arg.Value(int(rows[k])).Clone()
+		s.v[g] = args[0].Value(int(rows[k])).Clone()
 	}
 }
 
@@ -271,7 +272,8 @@ func (s *distinct[T]) set(i int) map[T]struct{} {
 	return s.sets[i]
 }
 
-func (s *distinct[T]) Add(groups, rows []uint32, arg *column.Vector) {
+func (s *distinct[T]) Add(groups, rows []uint32, args []*column.Vector) {
+	arg := args[0]
 	for k, g := range groups {
 		if r := int(rows[k]); !arg.IsNull(r) {
 			s.add(s.set(int(g)), arg, r)

@@ -1,0 +1,77 @@
+// Package fault lets tests make the program fail where it seldom does by
+// itself: a disk that is full, a log that cannot be read. A point in the code
+// has a name; the environment variable WEIR_FAULTS says which points fail, and
+// how often:
+//
+//	WEIR_FAULTS='batch.compute=2,view.commit:visits=1'
+//
+// makes the next two batch runs fail, and the next commit of the view visits.
+// Without it a point costs one comparison.
+package fault
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Variable is the name of the environment variable.
+const Variable = "WEIR_FAULTS"
+
+var (
+	armed  atomic.Bool
+	mu     sync.Mutex
+	points = map[string]int{}
+)
+
+func init() {
+	for spec := range strings.SplitSeq(os.Getenv(Variable), ",") {
+		name, times, _ := strings.Cut(strings.TrimSpace(spec), "=")
+		if n, err := strconv.Atoi(times); err == nil && name != "" {
+			Set(name, n)
+		}
+	}
+}
+
+// Set makes the point fail the next n times.
+func Set(point string, n int) {
+	mu.Lock()
+	defer mu.Unlock()
+	points[point] = n
+	armed.Store(true)
+}
+
+// Reset makes no point fail any more.
+func Reset() {
+	mu.Lock()
+	defer mu.Unlock()
+	clear(points)
+	armed.Store(false)
+}
+
+// An Error is the failure of a point.
+type Error struct{ Point string }
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("injected failure at %s (%s)", e.Point, Variable)
+}
+
+// Point returns an error where the point is to fail, for everything or for the
+// thing with the name.
+func Point(point, name string) error {
+	if !armed.Load() {
+		return nil
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, p := range []string{point + ":" + name, point} {
+		if points[p] > 0 {
+			points[p]--
+			return &Error{p}
+		}
+	}
+	return nil
+}

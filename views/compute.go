@@ -1,0 +1,180 @@
+package views
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"runtime/debug"
+	"unsafe"
+
+	"golang.org/x/sync/errgroup"
+
+	"weir/views/column"
+	"weir/views/partial"
+)
+
+// computeWorkers is how many goroutines turn records into partial states when
+// a range of the log is computed. One core is left for reading the log.
+var computeWorkers = min(max(runtime.GOMAXPROCS(0)-1, 1), 8)
+
+// compute runs the events in (after, until] through the view's pipeline into a
+// table of its own. progress is told how far it is. What the log does not hold
+// is counted as gaps.
+func (v *View) compute(ctx context.Context, after, until uint64, progress func(seq uint64)) (*run, error) {
+	r := &run{from: after, to: until, span: noSpan, watermark: noSpan.Max, whole: after + 1, table: partial.NewTable(v.plan.Specs())}
+	if after >= until {
+		return r, nil
+	}
+	workers := make([]*worker, computeWorkers)
+	for i := range workers {
+		var err error
+		if workers[i], err = v.newWorker(); err != nil {
+			return nil, err
+		}
+	}
+	err := v.feed(ctx, r, workers, progress)
+	if err != nil {
+		return nil, err
+	}
+	if r.gaps += until - r.seen; r.seen < until {
+		r.whole = until + 1
+	}
+	r.table = workers[0].table
+	for i, w := range workers {
+		r.span.union(w.span)
+		r.watermark = max(r.watermark, w.watermark)
+		if i > 0 {
+			r.table.Merge(w.table)
+		}
+	}
+	return r, ctx.Err()
+}
+
+// feed reads the records of r's range from the log and gives them to the
+// workers. A single one is called as they come; several have copies.
+func (v *View) feed(ctx context.Context, r *run, workers []*worker, progress func(seq uint64)) error {
+	r.seen = r.from
+	take := workers[0].take
+	group, ctx := errgroup.WithContext(ctx)
+	var batches chan []Record
+	if len(workers) > 1 {
+		batches = make(chan []Record, len(workers))
+		for _, w := range workers {
+			group.Go(func() error { return w.run(batches) })
+		}
+		take = func(recs []Record) error {
+			select {
+			case batches <- cloneRecords(recs):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	err := v.read(ctx, r, take, progress)
+	if batches != nil {
+		close(batches)
+	}
+	if e := group.Wait(); e != nil {
+		return e
+	}
+	return err
+}
+
+// read gives the batches of records of r's range to take, and counts gaps.
+func (v *View) read(ctx context.Context, r *run, take func([]Record) error, progress func(seq uint64)) error {
+	for recs, err := range v.stream.log.Read(ctx, r.from, r.to) {
+		if err != nil {
+			return fmt.Errorf("read the log after sequence %d: %w", r.seen, err)
+		}
+		before := r.seen
+		for i := range recs {
+			if recs[i].Seq != before+1 {
+				r.whole = recs[i].Seq
+			}
+			before = recs[i].Seq
+		}
+		last := &recs[len(recs)-1]
+		r.gaps += last.Seq - r.seen - uint64(len(recs))
+		r.seen, r.time = last.Seq, last.Time
+		if err := take(recs); err != nil {
+			return err
+		}
+		progress(r.seen)
+	}
+	return ctx.Err()
+}
+
+// A worker turns records into partial states.
+type worker struct {
+	view      *View
+	decoder   *decoder
+	pipe      *pipeline
+	batch     column.Batch
+	table     *partial.Table
+	span      span
+	watermark int64
+}
+
+func (v *View) newWorker() (*worker, error) {
+	d, err := newDecoder(v.stream.plan, v.plan.Reads)
+	if err != nil {
+		return nil, err
+	}
+	return &worker{
+		view: v, decoder: d, pipe: newPipeline(v.plan), table: partial.NewTable(v.plan.Specs()),
+		span: noSpan, watermark: math.MinInt64,
+	}, nil
+}
+
+// run takes batches until there are no more.
+func (w *worker) run(batches <-chan []Record) error {
+	for recs := range batches {
+		if err := w.take(recs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *worker) take(recs []Record) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.view.log().Error("computing a view failed", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("internal error while computing view %s: %v", w.view.Def().Name, p)
+		}
+	}()
+	w.decoder.decode(recs, &w.batch)
+	w.pipe.add(w.table, &w.batch, 0)
+	span, watermark := w.decoder.times(recs, &w.batch, 0)
+	w.span.union(span)
+	w.watermark = max(w.watermark, watermark)
+	return nil
+}
+
+// cloneRecords returns records that stay as they are when those of the log do not.
+func cloneRecords(recs []Record) []Record {
+	size := 0
+	for i := range recs {
+		size += len(recs[i].Subject) + len(recs[i].ID) + len(recs[i].Payload)
+	}
+	buf := make([]byte, 0, size)
+	text := func(s string) string {
+		if s == "" {
+			return ""
+		}
+		at := len(buf)
+		buf = append(buf, s...)
+		return unsafe.String(&buf[at], len(s)) // buf is never written again there
+	}
+	own := make([]Record, len(recs))
+	for i, r := range recs {
+		own[i] = r
+		own[i].Subject, own[i].ID = text(r.Subject), text(r.ID)
+		at := len(buf)
+		buf = append(buf, r.Payload...)
+		own[i].Payload = buf[at:len(buf):len(buf)]
+	}
+	return own
+}
