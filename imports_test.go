@@ -16,7 +16,7 @@ const module = "weir"
 // each package may import directly. A name stands for what lies beneath it too,
 // unless it ends in "$". The standard library is open to all.
 var mayImport = map[string][]string{
-	"": {"server", "internal/demo", "github.com/alecthomas/kong"},
+	"": {"server", "internal/demo", "internal/load", "github.com/alecthomas/kong"},
 
 	// It wires the parts, and is alone in knowing them all.
 	"server": {"jetstream$", "views$", "sql$", "github.com/gofrs/flock", "golang.org/x/sync"},
@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 		"github.com/shopspring/decimal", "github.com/itchyny/timefmt-go", "golang.org/x/sync", "internal/fault",
 	},
 	"internal/fault": {},
-	"views/column": {"github.com/shopspring/decimal", "github.com/valyala/fastjson"},
+	"views/column":   {"github.com/shopspring/decimal", "github.com/valyala/fastjson"},
 	"views/partial": {
 		"views/column", "github.com/axiomhq/hyperloglog", "github.com/DataDog/sketches-go",
 		"github.com/cespare/xxhash", "github.com/shopspring/decimal",
@@ -58,8 +58,10 @@ var mayImport = map[string][]string{
 	// What users see work.
 	"examples/access-log": {},
 	"internal/traffic":    {},
+	"internal/terminal":   {},
+	"internal/load":       {"jetstream/publisher", "views$", "sql/ddl", "internal/terminal"},
 	"internal/demo": {
-		"server", "jetstream/publisher", "internal/traffic", "examples/access-log",
+		"server", "jetstream/publisher", "internal/traffic", "internal/terminal", "examples/access-log",
 		"github.com/go-sql-driver/mysql", "golang.org/x/sync",
 	},
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"weir/internal/demo"
+	"weir/internal/load"
 	"weir/server"
 )
 
@@ -88,6 +89,7 @@ type output struct{ out, err io.Writer }
 
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run the server: the log, the views over it, and SQL. Needs no configuration; everything durable is under --data."`
+	Publish publishCommand `cmd:"" help:"Publish the lines of files as events, each once, however often it is run."`
 	Demo    demoCommand    `cmd:"" help:"Show everything at work on generated traffic, in a temporary directory that is removed at the end."`
 	Health  healthCommand  `cmd:"" hidden:"" help:"Exit with status 0 if the server is ready, for container health checks."`
 	Version versionCommand `cmd:"" help:"Print the version."`
@@ -168,6 +170,49 @@ func (c *demoCommand) Run(ctx context.Context, to output) error {
 		Version:  versionOf(version),
 		Out:      to.out,
 		Logger:   newLogger(to.err, "text", slog.LevelWarn),
+	})
+}
+
+type publishCommand struct {
+	Stream   string   `arg:"" help:"Stream to publish to: a name, or database.name."`
+	Files    []string `arg:"" optional:"" name:"file" help:"Files with one event on each line, plain or gzipped; - is standard input, as is no file at all."`
+	NATS     string   `name:"nats" default:"127.0.0.1:4222" placeholder:"ADDR" help:"Where weir serve listens for publishers (${default})."`
+	Password string   `help:"Password of user root, if the server asks for one. Prefer the environment variable."`
+	Subject  string   `help:"Publish to this subject; by default the stream's first without wildcards."`
+	Rate     int      `placeholder:"N" help:"Publish at most this many events a second; by default as many as the server takes."`
+	As       string   `placeholder:"NAME" help:"Know the input by this name, and not by its first lines. Standard input needs one to be published once."`
+	Strict   bool     `help:"End at a line that is too long for an event; by default it is reported and left out."`
+}
+
+// Validate is called by kong.
+func (c *publishCommand) Validate() error {
+	switch {
+	case c.Rate < 0:
+		return errors.New("--rate: give a number of events a second, or 0 for no limit")
+	case c.As != "" && len(c.Files) > 1:
+		return errors.New("--as names one file: publish the others on their own")
+	}
+	return nil
+}
+
+// Run publishes until the files end or ctx is done.
+func (c *publishCommand) Run(ctx context.Context, to output) error {
+	files := c.Files
+	if len(files) == 0 {
+		files = []string{"-"}
+	}
+	return load.Run(ctx, load.Config{
+		URL:      c.NATS,
+		Password: c.Password,
+		Stream:   c.Stream,
+		Files:    files,
+		Subject:  c.Subject,
+		As:       c.As,
+		Rate:     c.Rate,
+		Strict:   c.Strict,
+		Stdin:    os.Stdin,
+		Out:      to.out,
+		Err:      to.err,
 	})
 }
 

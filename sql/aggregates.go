@@ -3,6 +3,8 @@ package sql
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
@@ -13,86 +15,123 @@ import (
 	"weir/views/partial"
 )
 
-// sketchAggregates are the aggregates that MySQL does not have: those of
+// engineAggregates are those aggregates of definitions that are the engine's
+// own, or package gmsx's, in queries.
+var engineAggregates = []string{"count", "sum", "avg", "min", "max"}
+
+// ownAggregates are the aggregates of queries that are partial states: those of
 // definitions, for queries over streams and anything else, and those that
-// combine the partial states which the layers of a view show.
-func sketchAggregates() map[string]gmsx.AggregateFactory {
-	return map[string]gmsx.AggregateFactory{
-		"approx_count_distinct":       newApproxDistinct,
-		"approx_percentile":           newApproxPercentile,
-		"merge_avg":                   newMergeAvg,
-		"merge_count_distinct":        newMergeDistinct,
-		"merge_approx_count_distinct": newMergeApproxDistinct,
-		"merge_approx_percentile":     newMergePercentile,
+// combine the partial states which the layers of a view show. Some of them the
+// engine has too, but its BIT_AND, BIT_OR and BIT_XOR fail for negative numbers,
+// and a query is to give what a view gives.
+func ownAggregates() map[string]gmsx.AggregateFactory {
+	own := map[string]gmsx.AggregateFactory{"merge_avg": newMergeAvg}
+	for name, agg := range aggregateFuncs {
+		if !slices.Contains(engineAggregates, name) {
+			own[name] = agg.factory(name)
+		}
 	}
+	for name, m := range mergeFuncs {
+		own[name] = m.factory(name)
+	}
+	return own
 }
 
 // A stateBuffer is an aggregate of the engine that is one of our partial states.
 type stateBuffer struct {
-	states partial.States
-	arg    gms.Expression
-	vector column.Vector
-	take   func(ctx *gms.Context, x any) error
-	maker  valueMaker
+	states  partial.States
+	args    []gms.Expression
+	types   []gms.Type // of what args give
+	kept    []column.Type
+	vectors []*column.Vector
+	nulls   bool // NULL as the first argument matters
+	seq     *column.Vector
+	stored  bool // the argument is a stored state
+	maker   valueMaker
 }
 
-// newStateBuffer returns the state of one group for spec, whose argument is arg.
-func newStateBuffer(spec partial.Spec, arg gms.Expression, result gms.Type) *stateBuffer {
-	b := &stateBuffer{states: partial.NewStates(spec), arg: arg, maker: newValueMaker(result)}
+// newStateBuffer returns the state of one group for spec with the arguments of
+// a call, result being the engine's type of spec.Result. Where there is no
+// sequence of the log, that of the rows stands for it.
+func newStateBuffer(spec partial.Spec, args []gms.Expression, result gms.Type) (*stateBuffer, error) {
+	b := &stateBuffer{states: partial.NewStates(spec), args: args, maker: newValueMaker(result)}
 	b.states.Grow(1)
 	one := column.Batch{Len: 1}
-	b.vector = *one.New(spec.Arg.Kind)
-	b.vector.Scale = spec.Arg.Scale
-	b.take = func(ctx *gms.Context, x any) error {
-		v := fromEngine(ctx, x, arg.Type(), spec.Arg)
-		if spec.Arg.Kind == column.Float {
-			v = floatOf(ctx, x)
-		}
-		if v.IsNull() {
-			return nil
-		}
-		b.vector.Set(0, 1, v)
-		b.states.Add([]uint32{0}, []uint32{0}, []*column.Vector{&b.vector})
-		return nil
-	}
-	return b
-}
-
-func floatOf(ctx *gms.Context, x any) column.Value {
-	f, _, err := types.Float64.Convert(ctx, x)
-	if err != nil || f == nil {
-		return column.Null
-	}
-	return toValue(f, column.Double)
-}
-
-// merging makes the buffer one whose argument is a stored state.
-func (b *stateBuffer) merging() *stateBuffer {
-	b.take = func(ctx *gms.Context, x any) error {
-		u, err := gms.UnwrapAny(ctx, x)
+	for i, arg := range args {
+		b.types = append(b.types, resultType(arg))
+		t, err := columnType(b.types[i])
 		if err != nil {
-			return err
+			return nil, err
 		}
-		s, ok := toText(u)
-		if !ok {
-			return errors.New("the argument is not the stored state of an aggregate")
+		if i == 0 {
+			t = spec.Arg
 		}
-		rest, err := b.states.Decode(0, []byte(s))
-		if err == nil && len(rest) > 0 {
-			err = errors.New("the argument is not the stored state of this aggregate")
-		}
-		return err
+		v := one.New(t.Kind)
+		v.Scale = t.Scale
+		b.kept, b.vectors = append(b.kept, t), append(b.vectors, v)
 	}
+	if picks(spec.Func) {
+		b.seq = one.New(column.Uint)
+		b.seq.I[0] = 0
+		b.vectors = append(b.vectors, b.seq)
+		b.nulls = spec.Func != partial.AnyValue
+	}
+	return b, nil
+}
+
+// newMergeBuffer returns the state of one group for spec whose argument is a
+// stored state.
+func newMergeBuffer(spec partial.Spec, arg gms.Expression, result gms.Type) *stateBuffer {
+	b := &stateBuffer{states: partial.NewStates(spec), args: []gms.Expression{arg}, stored: true, maker: newValueMaker(result)}
+	b.states.Grow(1)
 	return b
 }
+
+// firstGroup is the only group of a stateBuffer, and the only row of its vectors.
+var firstGroup = []uint32{0}
 
 // Update implements gms.AggregationBuffer.
 func (b *stateBuffer) Update(ctx *gms.Context, row gms.Row) error {
-	x, err := b.arg.Eval(ctx, row)
-	if err != nil || x == nil {
+	for i, arg := range b.args {
+		x, err := arg.Eval(ctx, row)
+		if err != nil {
+			return err
+		}
+		if b.stored {
+			return b.merge(ctx, x)
+		}
+		v := fromEngine(ctx, x, b.types[i], b.kept[i])
+		if v.IsNull() && i == 0 && !b.nulls {
+			return nil
+		}
+		b.vectors[i].Null = nil
+		b.vectors[i].Set(0, 1, v)
+	}
+	if b.seq != nil {
+		b.seq.I[0]++
+	}
+	b.states.Add(firstGroup, firstGroup, b.vectors)
+	return nil
+}
+
+// merge takes in a stored state; NULL is that of no events.
+func (b *stateBuffer) merge(ctx *gms.Context, x any) error {
+	if x == nil {
+		return nil
+	}
+	u, err := gms.UnwrapAny(ctx, x)
+	if err != nil {
 		return err
 	}
-	return b.take(ctx, x)
+	s, ok := toText(u)
+	if !ok {
+		return errors.New("the argument is not the stored state of an aggregate")
+	}
+	rest, err := b.states.Decode(0, []byte(s))
+	if err == nil && len(rest) > 0 {
+		err = errors.New("the argument is not the stored state of this aggregate")
+	}
+	return err
 }
 
 // Eval implements gms.AggregationBuffer.
@@ -105,89 +144,193 @@ func wrongArguments(usage string) error {
 	return gmsx.Error(1582, "42000", "Incorrect parameter count or arguments: write %s", usage)
 }
 
-func newApproxDistinct(args []gms.Expression) (gmsx.AggregateSpec, error) {
-	if len(args) != 1 {
-		return gmsx.AggregateSpec{}, wrongArguments("APPROX_COUNT_DISTINCT(x)")
+// factory makes calls of the aggregate in queries.
+func (a aggregateFunc) factory(name string) gmsx.AggregateFactory {
+	return func(args []gms.Expression) (gmsx.AggregateSpec, error) {
+		if len(args) != a.count() {
+			return gmsx.AggregateSpec{}, wrongArguments(a.usage(name))
+		}
+		spec := partial.Spec{Func: a.f}
+		var err error
+		events := len(args) // arguments that are computed from each row
+		switch a.f {
+		case partial.ApproxPercentile:
+			events = 1
+			spec.Param, err = percentileArg(args[1], a.usage(name))
+		case partial.ApproxTopK:
+			events = 1
+			spec.Param, err = topArg(args[1], a.usage(name))
+		}
+		if err != nil {
+			return gmsx.AggregateSpec{}, err
+		}
+		if spec.Arg, err = columnType(resultType(asArgument(a.f, args[0]))); err != nil {
+			return gmsx.AggregateSpec{}, err
+		}
+		if err := checkArgs(a, name, spec.Arg, args); err != nil {
+			return gmsx.AggregateSpec{}, err
+		}
+		return stateSpec(spec, func(spec partial.Spec, args []gms.Expression, result gms.Type) (*stateBuffer, error) {
+			args = slices.Clone(args[:events])
+			args[0] = asArgument(spec.Func, args[0])
+			return newStateBuffer(spec, args, result)
+		})
 	}
-	t, err := columnType(args[0].Type())
+}
+
+// checkArgs refuses arguments of types that the aggregate does not take.
+func checkArgs(a aggregateFunc, name string, t column.Type, args []gms.Expression) error {
+	switch a.f {
+	case partial.First, partial.Last:
+		by, err := columnType(resultType(args[1]))
+		if err != nil {
+			return err
+		}
+		return checkOrderType(a.usage(name), by)
+	case partial.ApproxTopK:
+		return checkTopType(a.usage(name), t)
+	}
+	return nil
+}
+
+// asArgument returns the first argument of an aggregate in the type that the
+// aggregate needs, as compileArg does for definitions.
+func asArgument(f partial.Func, arg gms.Expression) gms.Expression {
+	t, err := columnType(arg.Type())
+	switch f {
+	case partial.BitAnd, partial.BitOr, partial.BitXor:
+		if err == nil && !isFloatable(t.Kind) {
+			return expression.NewConvert(arg, expression.ConvertToSigned)
+		}
+	case partial.VarPop, partial.VarSamp, partial.StddevPop, partial.StddevSamp, partial.ApproxPercentile:
+		if err == nil && t.SQL != column.Double.SQL {
+			return expression.NewConvert(arg, expression.ConvertToDouble)
+		}
+	}
+	return arg
+}
+
+// stateSpec is the aggregate with the states of spec but for its result.
+func stateSpec(spec partial.Spec, buffer func(partial.Spec, []gms.Expression, gms.Type) (*stateBuffer, error)) (gmsx.AggregateSpec, error) {
+	spec.Result = resultOf(spec)
+	t, err := engineType(spec.Result)
 	if err != nil {
 		return gmsx.AggregateSpec{}, err
 	}
-	return stateSpec(types.Int64, false, func(args []gms.Expression) *stateBuffer {
-		return newStateBuffer(partial.Spec{Func: partial.ApproxDistinct, Arg: t, Result: column.Bigint}, args[0], types.Int64)
-	}), nil
+	return gmsx.AggregateSpec{Type: t, Nullable: !neverNull(spec.Func), New: func(args []gms.Expression) (gms.AggregationBuffer, error) {
+		return buffer(spec, args, t)
+	}}, nil
 }
 
-func newApproxPercentile(args []gms.Expression) (gmsx.AggregateSpec, error) {
-	p, err := percentileArg(args, "APPROX_PERCENTILE(x, 0.95)")
-	if err != nil {
-		return gmsx.AggregateSpec{}, err
-	}
-	return stateSpec(types.Float64, true, func(args []gms.Expression) *stateBuffer {
-		return newStateBuffer(percentileSpec(p), args[0], types.Float64)
-	}), nil
-}
-
-func newMergePercentile(args []gms.Expression) (gmsx.AggregateSpec, error) {
-	p, err := percentileArg(args, "MERGE_APPROX_PERCENTILE(state, 0.95)")
-	if err != nil {
-		return gmsx.AggregateSpec{}, err
-	}
-	return stateSpec(types.Float64, true, func(args []gms.Expression) *stateBuffer {
-		return newStateBuffer(percentileSpec(p), args[0], types.Float64).merging()
-	}), nil
-}
-
-func percentileSpec(p float64) partial.Spec {
-	return partial.Spec{Func: partial.ApproxPercentile, Arg: column.Double, Result: column.Double, Param: p}
-}
-
-func percentileArg(args []gms.Expression, usage string) (float64, error) {
-	if len(args) != 2 {
-		return 0, wrongArguments(usage)
-	}
-	l, ok := args[1].(*expression.Literal)
+// literalArg returns the value of an argument that is written out.
+func literalArg(e gms.Expression, usage string) (any, error) {
+	l, ok := e.(*expression.Literal)
 	if !ok {
-		return 0, wrongArguments(usage + ": the second argument is a number that is written out")
+		return nil, wrongArguments(usage)
 	}
-	f, _, err := types.Float64.Convert(gms.NewEmptyContext(), l.Value())
+	return l.Value(), nil
+}
+
+func percentileArg(e gms.Expression, usage string) (float64, error) {
+	x, err := literalArg(e, usage+": the second argument is a number that is written out")
+	if err != nil {
+		return 0, err
+	}
+	f, _, err := types.Float64.Convert(gms.NewEmptyContext(), x)
 	if err != nil || f == nil || f.(float64) < 0 || f.(float64) > 1 {
 		return 0, wrongArguments(usage + ": the second argument is from 0 to 1")
 	}
 	return f.(float64), nil
 }
 
-func newMergeApproxDistinct(args []gms.Expression) (gmsx.AggregateSpec, error) {
-	if len(args) != 1 {
-		return gmsx.AggregateSpec{}, wrongArguments("MERGE_APPROX_COUNT_DISTINCT(state)")
-	}
-	return stateSpec(types.Int64, false, func(args []gms.Expression) *stateBuffer {
-		return newStateBuffer(partial.Spec{Func: partial.ApproxDistinct, Arg: column.Bigint, Result: column.Bigint}, args[0], types.Int64).merging()
-	}), nil
-}
-
-func newMergeDistinct(args []gms.Expression) (gmsx.AggregateSpec, error) {
-	usage := "MERGE_COUNT_DISTINCT(state, 'type of the values')"
-	if len(args) != 2 {
-		return gmsx.AggregateSpec{}, wrongArguments(usage)
-	}
-	l, ok := args[1].(*expression.Literal)
-	if !ok {
-		return gmsx.AggregateSpec{}, wrongArguments(usage)
-	}
-	t, err := parseType(fmt.Sprint(l.Value()))
+func topArg(e gms.Expression, usage string) (float64, error) {
+	usage += fmt.Sprintf(": the second argument is a whole number from 1 to %d that is written out", partial.TopKMax)
+	x, err := literalArg(e, usage)
 	if err != nil {
-		return gmsx.AggregateSpec{}, wrongArguments(usage)
+		return 0, err
 	}
-	return stateSpec(types.Int64, false, func(args []gms.Expression) *stateBuffer {
-		return newStateBuffer(partial.Spec{Func: partial.CountDistinct, Arg: t, Result: column.Bigint}, args[0], types.Int64).merging()
-	}), nil
+	n, ok := toInt(x)
+	if !ok || n < 1 || n > partial.TopKMax {
+		return 0, wrongArguments(usage)
+	}
+	return float64(n), nil
 }
 
-func stateSpec(t gms.Type, nullable bool, buffer func([]gms.Expression) *stateBuffer) gmsx.AggregateSpec {
-	return gmsx.AggregateSpec{Type: t, Nullable: nullable, New: func(args []gms.Expression) (gms.AggregationBuffer, error) {
-		return buffer(args), nil
-	}}
+func typeArg(e gms.Expression, usage string) (column.Type, error) {
+	x, err := literalArg(e, usage)
+	if err != nil {
+		return column.Type{}, err
+	}
+	t, err := parseType(fmt.Sprint(x))
+	if err != nil {
+		return column.Type{}, wrongArguments(usage)
+	}
+	return t, nil
+}
+
+// A mergeFunc combines stored states of an aggregate. It needs the parameter
+// and the type of the argument where the states follow from them.
+type mergeFunc struct {
+	f            partial.Func
+	param, typed bool
+}
+
+// mergeFuncs are the aggregates that combine stored states, by name.
+var mergeFuncs = map[string]mergeFunc{
+	"merge_count_distinct":        {f: partial.CountDistinct, typed: true},
+	"merge_approx_count_distinct": {f: partial.ApproxDistinct},
+	"merge_approx_percentile":     {f: partial.ApproxPercentile, param: true},
+	"merge_approx_top_k":          {f: partial.ApproxTopK, param: true, typed: true},
+	"merge_first":                 {f: partial.First, typed: true},
+	"merge_last":                  {f: partial.Last, typed: true},
+	"merge_any_value":             {f: partial.AnyValue, typed: true},
+	"merge_var_pop":               {f: partial.VarPop},
+	"merge_var_samp":              {f: partial.VarSamp},
+	"merge_stddev_pop":            {f: partial.StddevPop},
+	"merge_stddev_samp":           {f: partial.StddevSamp},
+}
+
+// call is how a call is written, in the order of its arguments.
+func (m mergeFunc) call(name, state, param, typ string) string {
+	args := []string{state}
+	if m.param {
+		args = append(args, param)
+	}
+	if m.typed {
+		args = append(args, "'"+typ+"'")
+	}
+	return strings.ToUpper(name) + "(" + strings.Join(args, ", ") + ")"
+}
+
+// factory makes calls of the aggregate in queries.
+func (m mergeFunc) factory(name string) gmsx.AggregateFactory {
+	example := "0.95"
+	if m.f == partial.ApproxTopK {
+		example = "10"
+	}
+	usage := m.call(name, "state", example, "type of the values")
+	return func(args []gms.Expression) (gmsx.AggregateSpec, error) {
+		spec := partial.Spec{Func: m.f, Arg: column.Bigint}
+		if len(args) != strings.Count(usage, ",")+1 {
+			return gmsx.AggregateSpec{}, wrongArguments(usage)
+		}
+		var err error
+		switch m.f {
+		case partial.ApproxPercentile:
+			spec.Param, err = percentileArg(args[1], usage)
+		case partial.ApproxTopK:
+			spec.Param, err = topArg(args[1], usage)
+		}
+		if err == nil && m.typed {
+			spec.Arg, err = typeArg(args[len(args)-1], usage)
+		}
+		if err != nil {
+			return gmsx.AggregateSpec{}, err
+		}
+		return stateSpec(spec, func(spec partial.Spec, args []gms.Expression, result gms.Type) (*stateBuffer, error) {
+			return newMergeBuffer(spec, args[0], result), nil
+		})
+	}
 }
 
 // newMergeAvg is MERGE_AVG(sum, count): the average of values whose sums and
@@ -209,8 +352,14 @@ func newMergeAvg(args []gms.Expression) (gmsx.AggregateSpec, error) {
 		return gmsx.AggregateSpec{}, err
 	}
 	return gmsx.AggregateSpec{Type: et, Nullable: true, New: func(args []gms.Expression) (gms.AggregationBuffer, error) {
-		count := newStateBuffer(partial.Spec{Func: partial.Sum, Arg: column.Bigint, Result: column.Decimal(41, 0)}, args[1], types.Int64)
-		sum := newStateBuffer(partial.Spec{Func: partial.Sum, Arg: t, Result: partial.SumType(t)}, args[0], et)
+		count, err := newStateBuffer(partial.Spec{Func: partial.Sum, Arg: column.Bigint, Result: column.Decimal(41, 0)}, args[1:], types.Int64)
+		if err != nil {
+			return nil, err
+		}
+		sum, err := newStateBuffer(partial.Spec{Func: partial.Sum, Arg: t, Result: partial.SumType(t)}, args[:1], et)
+		if err != nil {
+			return nil, err
+		}
 		return &avgBuffer{sum: sum, count: count, scale: int32(t.Scale) + 4}, nil
 	}}, nil
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
-	"github.com/dolthub/go-mysql-server/sql/expression"
 	ast "github.com/dolthub/vitess/go/vt/sqlparser"
 
 	"weir/sql/ddl"
@@ -282,17 +281,14 @@ func (d *definition) compileEvents(where ast.Expr) error {
 		return err
 	}
 	exprs := slices.Clone(d.keys)
-	args := make([]int, len(d.aggs)) // where the argument of each aggregate is in exprs
+	args := make([][2]int, len(d.aggs)) // where the arguments of each aggregate are in exprs
 	for i, call := range d.aggs {
-		arg, err := aggregateArg(call)
+		list, err := aggregateArgs(call)
 		if err != nil {
 			return err
 		}
-		args[i] = -1
-		if arg != nil {
-			args[i] = len(exprs)
-			exprs = append(exprs, arg)
-		}
+		args[i] = [2]int{len(exprs), len(exprs) + len(list)}
+		exprs = append(exprs, list...)
 	}
 	only := len(exprs)
 	if d.plan.Projection {
@@ -324,11 +320,7 @@ func (d *definition) compileEvents(where ast.Expr) error {
 		return err
 	}
 	for i, call := range d.aggs {
-		var arg gms.Expression
-		if args[i] >= 0 {
-			arg = resolved[args[i]]
-		}
-		agg, err := compileAggregate(k, call, arg)
+		agg, err := compileAggregate(k, call, resolved[args[i][0]:args[i][1]])
 		if err != nil {
 			return err
 		}
@@ -456,111 +448,6 @@ func (d *definition) only(k *kernelCompiler, i int, e gms.Expression) error {
 	return nil
 }
 
-// aggregateArg returns the argument of an aggregate: nil for COUNT(*).
-func aggregateArg(call *ast.FuncExpr) (ast.Expr, error) {
-	name := strings.ToUpper(call.Name.String())
-	want, usage := 1, name+"(x)"
-	if call.Name.Lowered() == "approx_percentile" {
-		want, usage = 2, name+"(x, 0.95)"
-	}
-	if call.Distinct && call.Name.Lowered() != "count" {
-		switch call.Name.Lowered() {
-		case "min", "max":
-		default:
-			return nil, refused("%s(DISTINCT …) is not possible in a materialized view: only COUNT(DISTINCT x) is", name)
-		}
-	}
-	if call.Distinct && len(call.Exprs) > want {
-		return nil, refused("%s counts combinations: make one value of each, as in COUNT(DISTINCT CONCAT(a, '|', b))", ast.String(call))
-	}
-	if len(call.Exprs) != want {
-		return nil, misused("%s: write %s", ast.String(call), usage)
-	}
-	if _, star := call.Exprs[0].(*ast.StarExpr); star {
-		if call.Name.Lowered() != "count" || call.Distinct {
-			return nil, misused("%s: write %s", ast.String(call), usage)
-		}
-		return nil, nil
-	}
-	a, ok := call.Exprs[0].(*ast.AliasedExpr)
-	if !ok {
-		return nil, misused("%s: write %s", ast.String(call), usage)
-	}
-	if len(aggregatesIn(a.Expr)) > 0 {
-		return nil, coded(1111, "HY000", "%s: an aggregate of an aggregate is not possible", ast.String(call))
-	}
-	return a.Expr, nil
-}
-
-// compileAggregate compiles the call of an aggregate with its argument, nil
-// for COUNT(*).
-func compileAggregate(k *kernelCompiler, call *ast.FuncExpr, arg gms.Expression) (views.Agg, error) {
-	a := views.Agg{Spec: partial.Spec{Func: aggregateFuncs[call.Name.Lowered()], Result: column.Bigint}}
-	if arg == nil {
-		a.Spec.Func = partial.CountAll
-		return a, nil
-	}
-	x, err := k.compile(arg)
-	if err != nil {
-		return a, fmt.Errorf("%s: %w", ast.String(call), err)
-	}
-	switch a.Spec.Func {
-	case partial.Count:
-		if call.Distinct {
-			a.Spec.Func = partial.CountDistinct
-		}
-	case partial.Sum:
-		x = asNumber(k, x, arg)
-		a.Spec.Result = partial.SumType(x.Type())
-	case partial.Avg:
-		x = asNumber(k, x, arg)
-		a.Spec.Result = partial.AvgType(x.Type())
-	case partial.Min, partial.Max:
-		a.Spec.Result = x.Type()
-	case partial.ApproxPercentile:
-		x = asFloat(asNumber(k, x, arg))
-		a.Spec.Result = column.Double
-		if a.Spec.Param, err = percentile(call); err != nil {
-			return a, err
-		}
-	}
-	a.Spec.Arg, a.Args = x.Type(), []column.Expr{x}
-	return a, nil
-}
-
-// asNumber returns x as a number: text and times count as the engine's DOUBLE
-// of them.
-func asNumber(k *kernelCompiler, x column.Expr, e gms.Expression) column.Expr {
-	if kind := x.Type().Kind; kind == column.Float || isNumber(kind) {
-		return x
-	}
-	return k.double(e)
-}
-
-func asFloat(x column.Expr) column.Expr {
-	if x.Type().Kind == column.Float {
-		return x
-	}
-	return &column.ToFloat{X: x}
-}
-
-func percentile(call *ast.FuncExpr) (float64, error) {
-	usage := misused("%s: the second argument is a number from 0 to 1, written out, such as 0.95", ast.String(call))
-	a, ok := call.Exprs[1].(*ast.AliasedExpr)
-	if !ok {
-		return 0, usage
-	}
-	v, ok := a.Expr.(*ast.SQLVal)
-	if !ok {
-		return 0, usage
-	}
-	p, err := strconv.ParseFloat(string(v.Val), 64)
-	if err != nil || p < 0 || p > 1 {
-		return 0, usage
-	}
-	return p, nil
-}
-
 // compileOutputs compiles the columns: parts of the key, aggregates, and
 // expressions over both.
 func (d *definition) compileOutputs() error {
@@ -596,7 +483,7 @@ func (d *definition) compilePost(o *views.Output, it item) error {
 			o.Agg = d.aggregate(call)
 			spec := d.plan.Aggs[o.Agg].Spec
 			o.Type = spec.Result
-			o.Null = spec.Func != partial.CountAll && spec.Func != partial.Count && spec.Func != partial.CountDistinct && spec.Func != partial.ApproxDistinct
+			o.Null = !neverNull(spec.Func)
 			return nil
 		}
 	}
@@ -736,13 +623,4 @@ func (r *rowExpr) post(values []column.Value) column.Value {
 		r.row[f] = r.makers[k].make(values[f])
 	}
 	return r.value(r.row)
-}
-
-// double returns e as a DOUBLE, converted by the engine.
-func (k *kernelCompiler) double(e gms.Expression) column.Expr {
-	x, err := k.fallback(expression.NewConvert(e, expression.ConvertToDouble))
-	if err != nil {
-		panic(err) // DOUBLE has a type of ours
-	}
-	return x
 }

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -78,6 +79,9 @@ func (p *provider) ExternalStoredProcedures(_ *gms.Context, name string) ([]gms.
 // rerunBatch is CALL weir.rerun_batch(id).
 func (p *provider) rerunBatch(ctx *gms.Context, id uint64) (gms.RowIter, error) {
 	note, err := p.server.cfg.Engine.RerunBatch(ctx, id)
+	if errors.Is(err, views.ErrUnknown) {
+		return nil, gmsx.Error(1105, "HY000", "%s", err)
+	}
 	if err != nil {
 		return nil, sqlError(err)
 	}
@@ -89,7 +93,11 @@ func (p *provider) rerunBatch(ctx *gms.Context, id uint64) (gms.RowIter, error) 
 
 // cancelJob is CALL weir.cancel_job(id).
 func (p *provider) cancelJob(_ *gms.Context, id uint64) (gms.RowIter, error) {
-	if err := p.server.cfg.Engine.CancelJob(id); err != nil {
+	err := p.server.cfg.Engine.CancelJob(id)
+	if errors.Is(err, views.ErrUnknown) {
+		return nil, gmsx.Error(1094, "HY000", "%s: weir.jobs has them", err)
+	}
+	if err != nil {
 		return nil, sqlError(err)
 	}
 	return gms.RowsToRowIter(gms.Row{"ok"}), nil

@@ -216,8 +216,12 @@ func (a *aggregate) aggregateOf(k *kernelCompiler, e gms.Expression) (agg views.
 	case *aggregation.Max:
 		arg, agg.Spec.Func = e.Children()[0], partial.Max
 	case *gmsx.Aggregation:
-		fn, ok := map[string]partial.Func{"sum": partial.Sum, "avg": partial.Avg, "count": partial.CountDistinct}[e.Name()]
-		if !ok || len(e.Args()) != 1 || e.Distinct() != (fn == partial.CountDistinct) {
+		known, ok := aggregateFuncs[e.Name()]
+		fn := known.f
+		if fn == partial.Count {
+			fn = partial.CountDistinct
+		}
+		if !ok || len(e.Args()) != 1 || picks(fn) || e.Distinct() != (fn == partial.CountDistinct) {
 			return agg, false
 		}
 		arg, agg.Spec.Func = e.Args()[0], fn
@@ -236,6 +240,15 @@ func (a *aggregate) aggregateOf(k *kernelCompiler, e gms.Expression) (agg views.
 		if t.Kind == column.Float {
 			x = asFloat(x)
 		}
+	case partial.BitAnd, partial.BitOr, partial.BitXor:
+		if !isFloatable(x.Type().Kind) {
+			return agg, false
+		}
+	case partial.VarPop, partial.VarSamp, partial.StddevPop, partial.StddevSamp:
+		if !isFloatable(x.Type().Kind) {
+			return agg, false
+		}
+		x = asFloat(x)
 	case partial.Min, partial.Max:
 		if x.Type().Kind != t.Kind {
 			return agg, false

@@ -5,16 +5,7 @@ import (
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	ast "github.com/dolthub/vitess/go/vt/sqlparser"
-
-	"weir/views/partial"
 )
-
-// aggregateFuncs are the aggregates of definitions. COUNT stands for all three
-// of its forms.
-var aggregateFuncs = map[string]partial.Func{
-	"count": partial.Count, "sum": partial.Sum, "avg": partial.Avg, "min": partial.Min, "max": partial.Max,
-	"approx_count_distinct": partial.ApproxDistinct, "approx_percentile": partial.ApproxPercentile,
-}
 
 // knownAggregates are names that are aggregates, but not of definitions, with
 // the way out.
@@ -22,14 +13,7 @@ var knownAggregates = map[string]string{
 	"json_arrayagg":  "it keeps every value, so it grows with the events; query the stream itself for it",
 	"json_objectagg": "it keeps every value, so it grows with the events; query the stream itself for it",
 	"group_concat":   "it keeps every value, so it grows with the events; query the stream itself for it",
-	"std":            notYet, "stddev": notYet, "stddev_pop": notYet, "stddev_samp": notYet,
-	"variance": notYet, "var_pop": notYet, "var_samp": notYet,
-	"bit_and": notYet, "bit_or": notYet, "bit_xor": notYet,
-	"any_value": "use MIN or MAX, which give the same value however the events are divided",
-	"first":     notYet, "last": notYet, "approx_top_k": notYet,
 }
-
-const notYet = "this version keeps COUNT, SUM, AVG, MIN, MAX, COUNT(DISTINCT), APPROX_COUNT_DISTINCT and APPROX_PERCENTILE"
 
 // volatileFuncs are functions whose value depends on when, where or by whom
 // they are called, beside those that the engine itself marks.

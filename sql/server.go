@@ -56,7 +56,7 @@ func Listen(cfg Config) (*Server, error) {
 		Provider: s.provider, DefaultDatabase: views.DefaultDatabase, Password: cfg.Password,
 		ParseHook: s.parse, RewriteHook: s.rewrite,
 		Functions:  append(scalarFunctions(), hopInQueries(), waitFunction(cfg.Engine)),
-		Aggregates: sketchAggregates(),
+		Aggregates: ownAggregates(),
 		Rules:      append(s.rules(), gmsx.Rule{Early: true, Apply: openInserts}), Logger: cfg.Logger, ServerVersion: "8.0.33-weir-" + strings.TrimPrefix(cfg.Version, "v"),
 	})
 	if err != nil {

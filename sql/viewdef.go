@@ -104,13 +104,18 @@ func mergeSQL(p *views.ViewPlan, a int) string {
 		return "MAX(" + whole + ")"
 	case partial.Avg:
 		return "MERGE_AVG(" + parts[views.PartSum] + ", " + parts[views.PartCount] + ")"
-	case partial.CountDistinct:
-		return "MERGE_COUNT_DISTINCT(" + parts[views.PartStored] + ", '" + spec.Arg.SQL + "')"
-	case partial.ApproxDistinct:
-		return "MERGE_APPROX_COUNT_DISTINCT(" + parts[views.PartStored] + ")"
-	case partial.ApproxPercentile:
-		return "MERGE_APPROX_PERCENTILE(" + parts[views.PartStored] + ", " + strconv.FormatFloat(spec.Param, 'f', -1, 64) + ")"
+	case partial.BitAnd:
+		return "BIT_AND(" + whole + ")"
+	case partial.BitOr:
+		return "BIT_OR(" + whole + ")"
+	case partial.BitXor:
+		return "BIT_XOR(" + whole + ")"
 	default:
+		for name, m := range mergeFuncs {
+			if m.f == spec.Func {
+				return m.call(name, parts[views.PartStored], strconv.FormatFloat(spec.Param, 'f', -1, 64), spec.Arg.SQL)
+			}
+		}
 		return "SUM(" + whole + ")"
 	}
 }

@@ -46,7 +46,9 @@ func partsOf(f partial.Func) []Part {
 	switch f {
 	case partial.Avg:
 		return []Part{PartSum, PartCount}
-	case partial.CountDistinct, partial.ApproxDistinct, partial.ApproxPercentile:
+	case partial.CountDistinct, partial.ApproxDistinct, partial.ApproxPercentile, partial.ApproxTopK,
+		partial.First, partial.Last, partial.AnyValue,
+		partial.VarPop, partial.VarSamp, partial.StddevPop, partial.StddevSamp:
 		return []Part{PartStored}
 	default:
 		return nil

@@ -112,18 +112,22 @@ func (v *View) commit(also func(tx *bolt.Tx, m *storeMeta) error) error {
 	if err := fault.Point("view.commit", v.Def().Name); err != nil {
 		return fmt.Errorf("commit view %s: %w", v.Def().Name, err)
 	}
+	var refused error
 	err := v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
 		if err := v.commitRuns(tx, m, vr.runs, st.watermark); err != nil {
 			return err
 		}
 		if also != nil {
-			if err := also(tx, m); err != nil {
-				return err
+			if refused = also(tx, m); refused != nil {
+				return refused
 			}
 		}
 		written = *m
 		return nil
 	})
+	if refused != nil {
+		return refused
+	}
 	if err != nil {
 		return fmt.Errorf("commit view %s: %w", v.Def().Name, err)
 	}

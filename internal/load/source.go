@@ -17,7 +17,8 @@ type source struct {
 	name  string    // in messages
 	path  string    // of a file; "" for standard input
 	stdin io.Reader // of standard input
-	size  int64     // as it is stored, when the run began; 0 where nobody knows
+	again bool      // it can be read from its beginning more than once
+	size  int64     // as it is stored, when the run began, where again
 }
 
 // stdinName is what stands for standard input on a command line.
@@ -28,33 +29,30 @@ func newSource(name string, stdin io.Reader) (*source, error) {
 	if name == stdinName {
 		return &source{name: "standard input", stdin: stdin}, nil
 	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	s := &source{name: name, path: name, again: info.Mode().IsRegular(), size: info.Size()}
+	switch {
+	case info.IsDir():
+		return nil, fmt.Errorf("%s is a directory: name the files in it, as in %s/*.log", name, name)
+	case !s.again: // to open a pipe and close it again would end its writer
+		s.size = 0
+		return s, nil
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		return nil, fmt.Errorf("%s is a directory: name the files in it, as in %s/*.log", name, name)
-	}
-	s := &source{name: name, path: name}
-	if info.Mode().IsRegular() {
-		s.size = info.Size()
-	}
-	return s, nil
+	return s, f.Close()
 }
-
-// again reports whether the source can be read from its beginning more than once.
-func (s *source) again() bool { return s.size > 0 }
 
 // A text is an open source, uncompressed.
 type text struct {
 	*bufio.Reader
-	file *os.File // nil for standard input
-	zip  bool
+	file *os.File      // nil for standard input
+	seek bool          // it can be read from anywhere
 	read *atomic.Int64 // bytes as they are stored, up to where it was read
 }
 
@@ -73,7 +71,8 @@ func (s *source) open(ctx context.Context, read *atomic.Int64) (*text, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.file, raw = f, f
+		t.file, t.seek, raw = f, s.again, f
+		context.AfterFunc(ctx, t.close)
 	}
 	t.Reader = bufio.NewReaderSize(counter{raw, read}, readSize)
 	if magic, err := t.Peek(len(gzipMagic)); err == nil && bytes.Equal(magic, gzipMagic) {
@@ -82,15 +81,16 @@ func (s *source) open(ctx context.Context, read *atomic.Int64) (*text, error) {
 			t.close()
 			return nil, err
 		}
-		t.zip = true
+		t.seek = false
 		t.Reader = bufio.NewReaderSize(z, readSize)
 	}
 	return t, nil
 }
 
+// close may be called more than once.
 func (t *text) close() {
 	if t.file != nil {
-		_ = t.file.Close() // it was read only
+		_ = t.file.Close() // it was only read
 	}
 }
 
@@ -105,18 +105,14 @@ func (t *text) block() ([]byte, error) {
 }
 
 // skip goes forward from the beginning to an offset. At a text that ends before
-// it, the error is io.EOF or io.ErrUnexpectedEOF.
+// it, the error is io.EOF.
 func (t *text) skip(to int64) error {
-	if t.file == nil || t.zip {
+	if !t.seek {
 		_, err := io.CopyN(io.Discard, t, to)
-		return readError(err)
+		return err
 	}
 	info, err := t.file.Stat()
 	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		_, err := io.CopyN(io.Discard, t, to)
 		return err
 	}
 	if info.Size() < to {

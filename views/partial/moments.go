@@ -10,9 +10,9 @@ import (
 // moments is the STDDEV and VARIANCE family: the count, the mean, and the sum
 // of squared distances from it, combined as by T. F. Chan, G. H. Golub and R.
 // J. LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample
-// Variances", 1979. Mean and sum are kept in two DOUBLEs each: with the mean in
-// one, its rounding would show in the variance of large numbers that differ
-// little.
+// Variances", 1979. Mean and sum are computed in two DOUBLEs each: in one, the
+// rounding of the mean would show in the variance of large numbers that differ
+// little, and that of the sum in how the events were divided.
 //
 // Stored: the count as a uvarint, and unless it is zero the other two, 16 bytes
 // each.
@@ -34,6 +34,21 @@ func (t twofold) plus(x float64) twofold {
 	lo := t.lo + ((t.hi - (sum - b)) + (x - b))
 	hi := sum + lo
 	return twofold{hi, lo - (hi - sum)}
+}
+
+// add returns t + u.
+func (t twofold) add(u twofold) twofold { return t.plus(u.hi).plus(u.lo) }
+
+// times returns t·u.
+func (t twofold) times(u twofold) twofold {
+	p := t.hi * u.hi
+	return twofold{p, math.FMA(t.hi, u.hi, -p) + (t.hi*u.lo + t.lo*u.hi)}
+}
+
+// ratio returns a/b.
+func ratio(a, b float64) twofold {
+	q := a / b
+	return twofold{q, math.FMA(-q, b, a) / b}
 }
 
 func (s *moments) Grow(n int) { s.n, s.mean, s.m2 = grow(s.n, n), grow(s.mean, n), grow(s.m2, n) }
@@ -58,10 +73,11 @@ func (s *moments) plus(i int, n int64, mean, m2 twofold) {
 		return
 	}
 	a, b := float64(s.n[i]), float64(n)
-	d := (mean.hi - s.mean[i].hi) + (mean.lo - s.mean[i].lo)
+	d := mean.add(twofold{-s.mean[i].hi, -s.mean[i].lo})
+	step := d.times(ratio(b, a+b))
 	s.n[i] += n
-	s.mean[i] = s.mean[i].plus(d * (b / (a + b)))
-	s.m2[i] = s.m2[i].plus(m2.hi).plus(m2.lo).plus(d * d * (a / (a + b) * b))
+	s.mean[i] = s.mean[i].add(step)
+	s.m2[i] = s.m2[i].add(m2).add(step.times(d).times(twofold{hi: a}))
 }
 
 func (s *moments) Merge(i int, from States, j int) {
