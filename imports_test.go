@@ -56,10 +56,11 @@ var mayImport = map[string][]string{
 	"bench": {"jetstream", "views$", "github.com/go-sql-driver/mysql", "github.com/valyala/fastjson"},
 
 	// What users see work.
-	"examples/access-log": {},
-	"internal/traffic":    {},
-	"internal/terminal":   {},
-	"internal/load":       {"jetstream/publisher", "views$", "sql/ddl", "internal/terminal"},
+	"examples/access-log":  {},
+	"examples/late-events": {"server", "jetstream/publisher", "github.com/go-sql-driver/mysql"},
+	"internal/traffic":     {},
+	"internal/terminal":    {},
+	"internal/load":        {"jetstream/publisher", "views$", "sql/ddl", "internal/terminal"},
 	"internal/demo": {
 		"server", "jetstream/publisher", "internal/traffic", "internal/terminal", "examples/access-log",
 		"github.com/go-sql-driver/mysql", "golang.org/x/sync",

@@ -1,7 +1,6 @@
 package sql
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,8 +21,9 @@ var engineAggregates = []string{"count", "sum", "avg", "min", "max"}
 // ownAggregates are the aggregates of queries that are partial states: those of
 // definitions, for queries over streams and anything else, and those that
 // combine the partial states which the layers of a view show. Some of them the
-// engine has too, but its BIT_AND, BIT_OR and BIT_XOR fail for negative numbers,
-// and a query is to give what a view gives.
+// engine has too, but its BIT_AND, BIT_OR and BIT_XOR round otherwise than MySQL
+// and take -1.5 for 2^63, its VARIANCE is less exact, and a query is to give
+// what a view gives.
 func ownAggregates() map[string]gmsx.AggregateFactory {
 	own := map[string]gmsx.AggregateFactory{"merge_avg": newMergeAvg}
 	for name, agg := range aggregateFuncs {
@@ -124,14 +124,11 @@ func (b *stateBuffer) merge(ctx *gms.Context, x any) error {
 		return err
 	}
 	s, ok := toText(u)
-	if !ok {
-		return errors.New("the argument is not the stored state of an aggregate")
-	}
 	rest, err := b.states.Decode(0, []byte(s))
-	if err == nil && len(rest) > 0 {
-		err = errors.New("the argument is not the stored state of this aggregate")
+	if !ok || err != nil || len(rest) > 0 {
+		return gmsx.Error(1210, "HY000", "%s is not a stored state of this aggregate: SHOW CREATE VIEW shows which columns of the layers are", b.args[0])
 	}
-	return err
+	return nil
 }
 
 // Eval implements gms.AggregationBuffer.
@@ -186,9 +183,9 @@ func checkArgs(a aggregateFunc, name string, t column.Type, args []gms.Expressio
 		if err != nil {
 			return err
 		}
-		return checkOrderType(a.usage(name), by)
+		return sqlError(checkOrderType(a.usage(name), by))
 	case partial.ApproxTopK:
-		return checkTopType(a.usage(name), t)
+		return sqlError(checkTopType(a.usage(name), t))
 	}
 	return nil
 }

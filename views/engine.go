@@ -577,6 +577,9 @@ func (e *Engine) Durability() string { return e.broker.Durability() }
 // not be done as asked, and what was done instead; it is empty as a rule.
 func (e *Engine) Refresh(ctx context.Context, v *View, full bool) (note string, err error) {
 	if err := v.working(); err != nil {
+		if full { // the way out of a failure
+			err = e.CreateView(ctx, v.Def(), true)
+		}
 		return "", err
 	}
 	if err := v.waitHead(ctx); err != nil {
@@ -595,7 +598,7 @@ func (e *Engine) Refresh(ctx context.Context, v *View, full bool) (note string, 
 // working returns an error for a view that has failed.
 func (v *View) working() error {
 	if err := v.failure(); err != nil {
-		return fmt.Errorf("materialized view %s %w: %w", v.Def().Name, ErrFailed, err)
+		return fmt.Errorf("materialized view %s %w: %w; REFRESH MATERIALIZED VIEW %s FULL builds it anew", v.Def().Name, ErrFailed, err, v.Def().Name)
 	}
 	return nil
 }

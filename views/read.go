@@ -51,10 +51,10 @@ func (r *ReadSet) Snapshot(v *View) (*Snapshot, error) {
 	var together []*View
 	for _, w := range r.noted {
 		if w.stream == v.stream && r.snaps[w] == nil {
-			if err := w.failure(); err == nil {
+			if err := w.working(); err == nil {
 				together = append(together, w)
 			} else if w == v {
-				return nil, fmt.Errorf("materialized view %s %w: %w", v.Def().Name, ErrFailed, err)
+				return nil, err
 			}
 		}
 	}

@@ -102,8 +102,14 @@ func openCounting(t *testing.T, dir string) (*views.Engine, *views.View, func(n 
 // openCountingOn is openCounting with a given broker.
 func openCountingOn(t *testing.T, dir string, broker views.Broker) (*views.Engine, *views.View, func(n int)) {
 	t.Helper()
+	return openClock(t, dir, broker, nil)
+}
+
+// openClock is openCountingOn with a given clock.
+func openClock(t *testing.T, dir string, broker views.Broker, clock views.Clock) (*views.Engine, *views.View, func(n int)) {
+	t.Helper()
 	ctx := context.Background()
-	e, err := views.Open(ctx, views.Config{Dir: dir, Broker: broker, Compiler: countByKey{}, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	e, err := views.Open(ctx, views.Config{Dir: dir, Broker: broker, Compiler: countByKey{}, Clock: clock, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +119,9 @@ func openCountingOn(t *testing.T, dir string, broker views.Broker) (*views.Engin
 		t.Fatal(err)
 	}
 	view := &views.ViewDef{Database: views.DefaultDatabase, Name: "v", Stream: "s", Mode: views.Lambda, BatchInterval: time.Hour, Delivery: "exactly_once"}
+	if clock != nil {
+		view.BatchInterval, view.SpeedRetention = 3*time.Hour, 24*time.Hour
+	}
 	if err := e.CreateView(ctx, view, false); err != nil {
 		t.Fatal(err)
 	}

@@ -73,6 +73,20 @@ func (c *client) awaitRuns(ctx context.Context, n int, state string, from, to ui
 	}
 }
 
+// rerun feeds the batch run of the view ab_test that ends at an event its range
+// again.
+func (c *client) rerun(ctx context.Context, to uint64) error {
+	const find = "SELECT id FROM weir.batch_runs WHERE view = 'ab_test' AND to_seq = ?"
+	var id uint64
+	if err := c.db.QueryRowContext(ctx, find, to).Scan(&id); err != nil {
+		return fmt.Errorf("find the batch run up to event %d: %w", to, err)
+	}
+	if _, err := c.db.ExecContext(ctx, "CALL weir.rerun_batch(?)", id); err != nil {
+		return fmt.Errorf("feed batch run %d its events again: %w", id, err)
+	}
+	return nil
+}
+
 // rows reads a query that gives a key, requests, visitors and conversions.
 func (c *client) rows(ctx context.Context, query string) (_ map[string]row, err error) {
 	result, err := c.db.QueryContext(ctx, query)

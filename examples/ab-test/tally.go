@@ -16,9 +16,9 @@ func (r row) String() string {
 
 // A tally counts requests by group as they are made, without weir: it is the
 // truth that the views are held to.
-type tally map[string]*group
+type tally map[string]*counted
 
-type group struct {
+type counted struct {
 	requests         int64
 	visitors, buyers map[uint32]struct{}
 }
@@ -26,7 +26,7 @@ type group struct {
 func (t tally) add(key string, r request) {
 	g := t[key]
 	if g == nil {
-		g = &group{visitors: map[uint32]struct{}{}, buyers: map[uint32]struct{}{}}
+		g = &counted{visitors: map[uint32]struct{}{}, buyers: map[uint32]struct{}{}}
 		t[key] = g
 	}
 	g.requests++

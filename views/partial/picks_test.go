@@ -175,7 +175,7 @@ func TestMoments(t *testing.T) {
 						}
 						continue
 					}
-					if !(math.Abs(got.F-want) <= 1e-15*want) {
+					if !(math.Abs(got.F-want) <= 1e-14*want) {
 						t.Errorf("%s, %d values, %s: %v is %v, want %g", name, n, what, spec, got, want)
 					}
 				}

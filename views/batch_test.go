@@ -1,0 +1,508 @@
+package views_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"weir/internal/fault"
+	"weir/views"
+	"weir/views/column"
+	"weir/views/logtest"
+	"weir/views/partial"
+)
+
+// stalling is a broker whose logs, while it is stalled, give the first events
+// of a range and then nothing until the reader gives up.
+type stalling struct {
+	views.Broker
+	stalled atomic.Bool
+	waiting chan struct{} // gets one for each reader that waits
+}
+
+func newStalling() *stalling {
+	return &stalling{Broker: &logtest.Memory{}, waiting: make(chan struct{}, 10)}
+}
+
+func (b *stalling) CreateLog(ctx context.Context, cfg views.LogConfig) (views.Log, error) {
+	l, err := b.Broker.CreateLog(ctx, cfg)
+	return stallingLog{l, b}, err
+}
+
+func (b *stalling) OpenLog(ctx context.Context, name string) (views.Log, error) {
+	l, err := b.Broker.OpenLog(ctx, name)
+	return stallingLog{l, b}, err
+}
+
+type stallingLog struct {
+	views.Log
+	b *stalling
+}
+
+func (l stallingLog) Read(ctx context.Context, after, until uint64) iter.Seq2[[]views.Record, error] {
+	if until == 0 || !l.b.stalled.Load() {
+		return l.Log.Read(ctx, after, until)
+	}
+	return func(yield func([]views.Record, error) bool) {
+		for recs, err := range l.Log.Read(ctx, after, until) {
+			if !yield(recs, err) {
+				return
+			}
+			break
+		}
+		l.b.waiting <- struct{}{}
+		<-ctx.Done()
+		yield(nil, ctx.Err())
+	}
+}
+
+// TestCancel shows that every kind of job can be cancelled, by its number and
+// by its statement, that this is told, and that it leaves the view as it was.
+func TestCancel(t *testing.T) {
+	jobs := map[string]func(ctx context.Context, e *views.Engine, v *views.View) error{
+		"refresh": func(ctx context.Context, e *views.Engine, v *views.View) error {
+			_, err := e.Refresh(ctx, v, false)
+			return err
+		},
+		"full": func(ctx context.Context, e *views.Engine, v *views.View) error {
+			_, err := e.Refresh(ctx, v, true)
+			return err
+		},
+		"rerun": func(ctx context.Context, e *views.Engine, _ *views.View) error {
+			_, err := e.RerunBatch(ctx, 1)
+			return err
+		},
+		"audit": func(ctx context.Context, e *views.Engine, v *views.View) error {
+			_, err := e.Audit(ctx, v)
+			return err
+		},
+		"replace": func(ctx context.Context, e *views.Engine, v *views.View) error {
+			return e.CreateView(ctx, v.Def(), true)
+		},
+		"build": func(ctx context.Context, e *views.Engine, v *views.View) error {
+			def := *v.Def()
+			def.Name = "w"
+			return e.CreateView(ctx, &def, false)
+		},
+	}
+	for name, start := range jobs {
+		for _, statement := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/statement=%v", name, statement), func(t *testing.T) {
+				broker := newStalling()
+				e, v, publish := openCountingOn(t, t.TempDir(), broker)
+				publish(longReadKeys)
+				if _, err := e.Refresh(t.Context(), v, false); err != nil {
+					t.Fatal(err)
+				}
+				publish(longReadKeys)
+				broker.stalled.Store(true)
+				ctx, kill := context.WithCancel(t.Context())
+				defer kill()
+				done := make(chan error, 1)
+				go func() { done <- start(ctx, e, v) }()
+				<-broker.waiting
+				job := running(e)
+				if statement {
+					kill()
+					e.CancelBuild(views.DefaultDatabase, "v") // what KILL does for a CREATE
+					e.CancelBuild(views.DefaultDatabase, "w")
+				} else if err := e.CancelJob(job.ID); err != nil {
+					t.Fatal(err)
+				}
+				if err := <-done; !errors.Is(err, views.ErrCancelled) && !errors.Is(err, context.Canceled) {
+					t.Errorf("the statement ended with %v", err)
+				}
+				broker.stalled.Store(false)
+				checkCancelled(t, e, job.ID)
+				if err := readOnceCounts(e, 2); err != nil {
+					t.Error(err)
+				}
+				if _, err := e.View(views.DefaultDatabase, "w"); !errors.Is(err, views.ErrUnknown) {
+					t.Errorf("the view that was cancelled is there: %v", err)
+				}
+				// The next of each kind works.
+				if name != "build" {
+					if err := start(t.Context(), e, v); err != nil {
+						t.Error(err)
+					}
+				}
+				if err := readOnceCounts(e, 2); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// running returns the job that runs.
+func running(e *views.Engine) views.Job {
+	for _, j := range e.Jobs() {
+		if j.State == views.StateRunning {
+			return j
+		}
+	}
+	return views.Job{}
+}
+
+// checkCancelled waits for the job to be cancelled, and looks whether a batch
+// run was left running.
+func checkCancelled(t *testing.T, e *views.Engine, id uint64) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		state := ""
+		for _, j := range e.Jobs() {
+			if j.ID == id {
+				state = j.State
+			}
+		}
+		if state == views.StateCancelled {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the job is %q", state)
+		}
+	}
+	runs, err := e.BatchRuns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range runs {
+		if r.State == views.StateRunning || r.State == views.StateFailed {
+			t.Errorf("batch run %d is %s", r.ID, r.State)
+		}
+	}
+}
+
+// readOnceCounts reads view v and wants each key n times.
+func readOnceCounts(e *views.Engine, n int64) error {
+	v, err := e.View(views.DefaultDatabase, "v")
+	if err != nil {
+		return err
+	}
+	var set views.ReadSet
+	defer set.Close()
+	snap, err := set.Snapshot(v)
+	if err != nil {
+		return err
+	}
+	c := snap.Scan(views.Serving, views.All, false, []int{0, 1})
+	var b column.Batch
+	rows := 0
+	for {
+		got, err := c.Fill(&b, 100)
+		if err != nil {
+			return err
+		}
+		for i := range got {
+			if b.Cols[1].I[i] != n {
+				return fmt.Errorf("key %d counts %d, want %d", b.Cols[0].I[i], b.Cols[1].I[i], n)
+			}
+		}
+		if rows += got; got == 0 {
+			break
+		}
+	}
+	if rows != longReadKeys {
+		return fmt.Errorf("%d rows, want %d", rows, longReadKeys)
+	}
+	return nil
+}
+
+// TestScheduleByClock shows batch runs after each interval, retries of a failed
+// run after longer and longer pauses, and how long retired epochs are kept, on
+// a clock of the test's.
+func TestScheduleByClock(t *testing.T) {
+	t.Cleanup(fault.Reset)
+	start := time.Date(2022, 8, 30, 0, 0, 0, 0, time.UTC)
+	clock := views.NewManualClock(start)
+	e, _, publish := openClock(t, t.TempDir(), &logtest.Memory{}, clock)
+	at := func(d time.Duration) { clock.Set(start.Add(d)) }
+	runs := func(want ...string) {
+		t.Helper()
+		eventually(t, fmt.Sprint("runs ", want), func() (string, bool) {
+			list, err := e.BatchRuns()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, r := range list {
+				got = append(got, fmt.Sprintf("%s %d-%d %s %d", r.Kind, r.From, r.To, r.State, r.Attempt))
+			}
+			return strings.Join(got, ", "), strings.Join(got, ", ") == strings.Join(want, ", ")
+		})
+	}
+	retired := func(want int) {
+		t.Helper()
+		eventually(t, fmt.Sprint("retired epochs ", want), func() (string, bool) {
+			layers, err := e.Layers()
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for _, l := range layers {
+				if !l.Serving {
+					n++
+				}
+			}
+			return fmt.Sprint(n), n == want
+		})
+	}
+	publish(longReadKeys)
+	runs()
+	at(3 * time.Hour)
+	runs("interval 1-1000 done 1")
+	retired(1)
+	publish(longReadKeys)
+	fault.Set("batch.compute", 2)
+	at(6 * time.Hour)
+	runs("interval 1-1000 done 1", "interval 1001-2000 failed 1")
+	publish(longReadKeys) // not part of the range of what failed
+	at(6*time.Hour + time.Second)
+	runs("interval 1-1000 done 1", "interval 1001-2000 failed 2")
+	at(6*time.Hour + 2*time.Second)
+	runs("interval 1-1000 done 1", "interval 1001-2000 failed 2") // too early: it waits for two seconds now
+	at(6*time.Hour + 3*time.Second)
+	runs("interval 1-1000 done 1", "interval 1001-2000 done 3")
+	retired(2)
+	if err := readOnceCounts(e, 3); err != nil {
+		t.Error(err)
+	}
+	at(10 * time.Hour)
+	runs("interval 1-1000 done 1", "interval 1001-2000 done 3", "interval 2001-3000 done 1")
+	retired(3)
+	at(26 * time.Hour) // a day after none of them
+	retired(3)
+	at(27 * time.Hour)
+	retired(2)
+	at(40 * time.Hour)
+	retired(0)
+	if err := readOnceCounts(e, 3); err != nil {
+		t.Error(err)
+	}
+}
+
+func eventually(t *testing.T, what string, look func() (got string, ok bool)) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		got, ok := look()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("waited for %s in vain, the last was %s", what, got)
+		}
+	}
+}
+
+// TestAuditFindsDamage shows that AUDIT finds rows that are wrong, missing, too
+// many or not to be read, and that FULL mends them.
+func TestAuditFindsDamage(t *testing.T) {
+	damages := map[string]struct {
+		do   func(b *bolt.Bucket) error
+		want string
+	}{
+		"changed": {func(b *bolt.Bucket) error {
+			states := bytes.Clone(b.Get(keyOf(7)))
+			states[0]++
+			return b.Put(keyOf(7), states)
+		}, "k = 7: n is 2 in the view, 1 from the log"},
+		"missing":  {func(b *bolt.Bucket) error { return b.Delete(keyOf(7)) }, "k = 7: the log gives this row, the view has none"},
+		"too many": {func(b *bolt.Bucket) error { return b.Put(keyOf(-7), bytes.Clone(b.Get(keyOf(7)))) }, "k = -7: the view has this row, the log gives none"},
+		"unreadable": {func(b *bolt.Bucket) error {
+			return b.Put(keyOf(7), []byte{0xff})
+		}, "k = 7: cannot be read"},
+	}
+	for name, d := range damages {
+		t.Run(name, func(t *testing.T) {
+			dir, broker := t.TempDir(), &logtest.Memory{}
+			e, v, publish := openCountingOn(t, dir, broker)
+			publish(longReadKeys)
+			if _, err := e.Refresh(t.Context(), v, false); err != nil {
+				t.Fatal(err)
+			}
+			if a, err := e.Audit(t.Context(), v); err != nil || a.Different != 0 || a.Compared != longReadKeys || a.Seq != longReadKeys {
+				t.Fatalf("audit of a sound view: %+v, %v", a, err)
+			}
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			changeRows(t, dir, d.do)
+			e = reopen(t, dir, broker)
+			if v, _ = e.View(views.DefaultDatabase, "v"); v == nil {
+				t.Fatal("the view is gone")
+			}
+			a, err := e.Audit(t.Context(), v)
+			if err != nil || a.Different != 1 || !strings.HasPrefix(a.First, d.want) {
+				t.Errorf("audit: %+v, %v", a, err)
+			}
+			if _, err := e.Refresh(t.Context(), v, true); err != nil {
+				t.Fatal(err)
+			}
+			if a, err := e.Audit(t.Context(), v); err != nil || a.Different != 0 {
+				t.Errorf("audit after FULL: %+v, %v", a, err)
+			}
+		})
+	}
+}
+
+// changeRows does something to the batch layer's rows in the file of the only view.
+func changeRows(t *testing.T, dir string, do func(b *bolt.Bucket) error) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "views", "*.db"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files %v, %v", files, err)
+	}
+	db, err := bolt.Open(files[0], 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.Update(func(tx *bolt.Tx) error {
+		return tx.ForEach(func(name []byte, b *bolt.Bucket) error {
+			if bytes.HasPrefix(name, []byte("rows")) && b.Get(keyOf(7)) != nil {
+				return do(b)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// keyOf is the stored key of the row with the key k.
+func keyOf(k int64) []byte { return partial.AppendKey(nil, column.Value{Kind: column.Int, I: k}) }
+
+// TestFailedViewStandsAlone shows that a view whose file cannot be written is
+// failed with the error, and neither stops the others nor loses anything: FULL
+// builds it anew.
+func TestFailedViewStandsAlone(t *testing.T) {
+	t.Cleanup(fault.Reset)
+	e, v, publish := openCounting(t, t.TempDir())
+	def := *v.Def()
+	def.Name = "w"
+	if err := e.CreateView(t.Context(), &def, false); err != nil {
+		t.Fatal(err)
+	}
+	fault.Set("view.commit:w", 1)
+	publish(longReadKeys)
+	eventually(t, "w to fail", func() (string, bool) {
+		infos, err := e.ViewInfos(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(infos[1].State, infos[1].Error), infos[1].State == views.ViewFailed && strings.Contains(infos[1].Error, "injected")
+	})
+	publish(longReadKeys)
+	if err := readOnceCounts(e, 2); err != nil {
+		t.Error(err)
+	}
+	w, err := e.View(views.DefaultDatabase, "w")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set views.ReadSet
+	defer set.Close()
+	if _, err := set.Snapshot(w); !errors.Is(err, views.ErrFailed) || !strings.Contains(err.Error(), "FULL builds it anew") {
+		t.Errorf("reading a failed view: %v", err)
+	}
+	if _, err := e.Refresh(t.Context(), w, false); !errors.Is(err, views.ErrFailed) {
+		t.Errorf("REFRESH of a failed view: %v", err)
+	}
+	if _, err := e.Refresh(t.Context(), w, true); err != nil {
+		t.Fatal(err)
+	}
+	w, err = e.View(views.DefaultDatabase, "w")
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap, err := set.Snapshot(w)
+	if err != nil || snap.Count(views.Serving) != longReadKeys {
+		t.Errorf("after FULL: %v", err)
+	}
+}
+
+// TestComputeInParallel shows that several workers make the same of a log as one.
+func TestComputeInParallel(t *testing.T) {
+	views.SetComputeWorkers(t, 4)
+	e, v, publish := openCounting(t, t.TempDir())
+	for range 5 {
+		publish(longReadKeys)
+	}
+	for range 3 {
+		if _, err := e.Refresh(t.Context(), v, true); err != nil {
+			t.Fatal(err)
+		}
+		if err := readOnceCounts(e, 5); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestSpeedLayerByEpoch shows that the speed layer has a row for each key and
+// epoch, in both directions, also when the read is moved to a copy at any row.
+func TestSpeedLayerByEpoch(t *testing.T) {
+	clock := views.NewManualClock(time.Now())
+	e, v, publish := openClock(t, t.TempDir(), &logtest.Memory{}, clock)
+	const epochs, keys = 4, 50
+	for i := range epochs {
+		publish(keys)
+		if i < epochs-1 { // the last one is open
+			if _, err := e.Refresh(t.Context(), v, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, reverse := range []bool{false, true} {
+		for piece := 1; piece < 9; piece++ {
+			var set views.ReadSet
+			snap, err := set.Snapshot(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := snap.Scan(views.Speed, views.All, reverse, []int{0, 1, 2, 3})
+			var b column.Batch
+			var got []string
+			for {
+				n, err := c.Fill(&b, piece)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n == 0 {
+					break
+				}
+				for i := range n {
+					got = append(got, fmt.Sprint(b.Cols[0].I[i], b.Cols[1].I[i], b.Cols[2].I[i], b.Cols[3].I[i]))
+				}
+				snap.Detach()
+			}
+			set.Close()
+			var want []string
+			for k := range keys {
+				for epoch := 1; epoch <= epochs; epoch++ {
+					serving := 0
+					if epoch == epochs {
+						serving = 1
+					}
+					want = append(want, fmt.Sprint(k, 1, epoch, serving))
+				}
+			}
+			if reverse {
+				slices.Reverse(want)
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("reverse %v, %d at a time: got %v", reverse, piece, got)
+			}
+		}
+	}
+}
