@@ -161,7 +161,7 @@ var propertyDefs = []propertyDef{
 	  ANY_VALUE(url) AS i, ANY_VALUE(wide) AS j, BIT_AND(big) AS l, BIT_OR(u) AS m, BIT_XOR(big) AS o, BIT_OR(price) AS p, BIT_XOR(wide) AS q, BIT_XOR(x) AS r, BIT_OR(k) AS s`, "", "k"},
 	{`TUMBLE(ts, INTERVAL 1 HOUR) AS hour, STDDEV(x) AS a, VAR_SAMP(price) AS b, VARIANCE(flag) AS c, STDDEV_SAMP(n) AS d, VAR_POP(n * 1e-3 + 1e9) AS e, STD(k) AS f,
 	  APPROX_TOP_K(k, 3) AS g, APPROX_TOP_K(price, 15) AS h, APPROX_TOP_K(x, 20) AS i, APPROX_TOP_K(flag, 1) AS j, APPROX_TOP_K(DATE(ts), 5) AS l`, "", "hour"},
-	{"CONCAT(LAST(k, _seq), '!') AS last_k, STDDEV(n) / COUNT(*) AS s, BIT_OR(n) & 1 AS odd, FIRST(UPPER(k), ts) AS up, ANY_VALUE(n + 1) AS more, APPROX_TOP_K(url, 2) AS urls", "", ""},
+	{"CONCAT(LAST(k, _seq), '!') AS last_k, STDDEV(n) / COUNT(*) AS s, BIT_OR(n) & 1 AS odd, FIRST(UPPER(k), ts) AS up, ANY_VALUE(n + 1) AS more, APPROX_TOP_K(url, 20) AS urls", "", ""},
 	{"FIRST(k, ts) AS a, LAST(n, ts) AS b, ANY_VALUE(x) AS c, BIT_AND(n) AS d, BIT_OR(n) AS e, BIT_XOR(n) AS f, STDDEV(x) AS g, VAR_SAMP(x) AS h, APPROX_TOP_K(k, 3) AS i", "n > 1000000", ""},
 	{"n IN (1, 2, 3) AS few, k = 'a' AS a, COUNT(*) AS c, AVG(IF(flag, x, 0)) AS m", "NOT (n BETWEEN 5 AND 7)", "few, a"},
 }
@@ -189,7 +189,7 @@ type world struct {
 	// first is where it begins.
 	trims, trimmed bool
 	first          int
-	trace  []string
+	trace          []string
 }
 
 // A plainEvent is what the test itself knows of an event.

@@ -29,8 +29,14 @@ import (
 	"weir/views"
 )
 
-// eventsMin gives every batch run something to do.
-const eventsMin = 10_000
+const (
+	// eventsDefault is enough to tell the variants apart.
+	eventsDefault = 100_000
+	// eventsMin gives every batch run something to do.
+	eventsMin = 10_000
+	// seedDefault is that of the output in README.md.
+	seedDefault = 1
+)
 
 //go:embed schema.sql
 var schema string
@@ -43,8 +49,8 @@ type options struct {
 
 func (o *options) flags() *flag.FlagSet {
 	f := flag.NewFlagSet("ab-test", flag.ExitOnError)
-	f.IntVar(&o.events, "events", 300_000, fmt.Sprintf("how many requests the three days have, at least %d", eventsMin))
-	f.Uint64Var(&o.seed, "seed", 1, "of the generated requests")
+	f.IntVar(&o.events, "events", eventsDefault, fmt.Sprintf("how many requests the three days have, at least %d", eventsMin))
+	f.Uint64Var(&o.seed, "seed", seedDefault, "of the generated requests")
 	return f
 }
 

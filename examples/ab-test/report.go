@@ -18,10 +18,17 @@ const (
 	mergedResult = `SELECT variant, requests, visitors, conversions FROM ab_test`
 	hourlyResult = `SELECT CONCAT(DATE_FORMAT(hour, '%Y-%m-%d %H '), variant), requests, visitors, conversions FROM ab_test_by_hour`
 
-	layers = `SELECT layer, epoch, from_seq, to_seq, min_event_time, max_event_time, serving
-FROM weir.layers WHERE view = 'ab_test'`
+	batchRange = `SELECT from_seq, to_seq, min_event_time, max_event_time
+FROM weir.layers WHERE view = 'ab_test' AND layer = 'batch'`
+	speedRange = `SELECT from_seq, to_seq, min_event_time, max_event_time
+FROM weir.layers WHERE view = 'ab_test' AND layer = 'speed' AND serving = 1`
+	keptRanges = `SELECT epoch, from_seq, to_seq, min_event_time, max_event_time
+FROM weir.layers WHERE view = 'ab_test' AND layer = 'speed' AND serving = 0`
+	keptRequests = `SELECT __serving, COUNT(DISTINCT __epoch) AS epochs, SUM(requests) AS requests
+FROM ab_test_speed GROUP BY __serving ORDER BY __serving`
+
 	lastRuns = `SELECT kind, from_seq, to_seq, state, attempt, events, started_at, error
-FROM weir.batch_runs WHERE view = 'ab_test' ORDER BY to_seq DESC LIMIT 3`
+FROM weir.batch_runs WHERE view = 'ab_test' ORDER BY id DESC LIMIT 3`
 
 	// intervals are Wilson's, of 95 %.
 	intervals = `WITH t AS (
@@ -46,8 +53,11 @@ FROM d`
 )
 
 // title begins a part of the output.
-func (t *trial) title(text string) {
+func (t *trial) title(text, note string) {
 	fmt.Fprintf(t.out, "%s\n%s\n\n", text, strings.Repeat("-", len(text)))
+	if note != "" {
+		fmt.Fprintf(t.out, "%s\n\n", note)
+	}
 }
 
 // show shows queries and their results.
@@ -73,20 +83,27 @@ func (t *trial) holds(ctx context.Context, query string, want tally) error {
 	return nil
 }
 
+// parts are what is shown of the three days.
+var parts = []struct {
+	title, note string
+	queries     []string
+}{
+	{"ETL: a line becomes a row", "", []string{firstLine, firstRow}},
+	{"Batch layer: 2 days and 21 hours", "", []string{batchRange, batchResult}},
+	{"Speed layer: the last 3 hours", "It begins at a sequence, not at a time: requests that came late are in it, too.", []string{speedRange, speedResult}},
+	{"Serving layer: 3 days", "Requests add up. Visitors of both layers are counted once.", []string{mergedResult}},
+	{
+		"The test: conversion rates with 95 % confidence intervals",
+		fmt.Sprintf("The generator lets %.1f %% of A buy, and %.1f %% of B.", 100*conversionRate["A"], 100*conversionRate["B"]),
+		[]string{intervals, significance},
+	},
+	{"Retention: the speed layer keeps a day", "What the batch layer has as well is kept, but does not serve.", []string{keptRanges, keptRequests}},
+}
+
 // report shows what has come of the three days, and checks it.
 func (t *trial) report(ctx context.Context) error {
-	for _, part := range []struct {
-		title   string
-		queries []string
-	}{
-		{"ETL: a line becomes a row", []string{firstLine, firstRow}},
-		{"Batch layer: 2 days and 21 hours", []string{batchResult}},
-		{"Speed layer: the last 3 hours", []string{speedResult}},
-		{"Serving layer: both, merged", []string{mergedResult}},
-		{"The test: conversion rates with 95 % confidence intervals", []string{intervals, significance}},
-		{"Retention: the speed layer keeps a day, and serves what no batch run has", []string{layers}},
-	} {
-		t.title(part.title)
+	for _, part := range parts {
+		t.title(part.title, part.note)
 		if err := t.show(ctx, part.queries...); err != nil {
 			return err
 		}
@@ -94,11 +111,20 @@ func (t *trial) report(ctx context.Context) error {
 	if err := t.check(ctx); err != nil {
 		return err
 	}
-	if err := t.showInput(ctx); err != nil {
+	t.title("Re-input: a batch run over the events that it had", "The last run failed, on purpose:")
+	fmt.Fprint(t.out, t.failure.String())
+	fmt.Fprint(t.out, "It was tried again over the same events, and in the end fed them once more:\n\n")
+	if err := t.sql.rerun(ctx, uint64(t.cut)); err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, "All %s requests are counted once: batch %s + speed %s, each layer, their merge\nand every hour as the generator has made them.\n",
-		group(t.sent), group(t.cut), group(t.sent-t.cut))
+	if err := t.show(ctx, lastRuns); err != nil {
+		return err
+	}
+	if err := t.check(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, "Checked: batch %s + speed %s = %s requests. Each layer, the result, and the\nresult of each hour are as the generator has made them.\n",
+		group(t.cut), group(t.sent-t.cut), group(t.sent))
 	return nil
 }
 
@@ -117,6 +143,25 @@ func (t *trial) check(ctx context.Context) error {
 			return err
 		}
 	}
+	return t.checkKept(ctx)
+}
+
+// checkKept returns an error if the speed layer keeps anything but the last day.
+func (t *trial) checkKept(ctx context.Context) error {
+	kept := 0
+	for _, r := range t.all[:t.cut] {
+		if !r.arrives.Before(lastBatch.Add(-speedKept)) {
+			kept++
+		}
+	}
+	var epochs, requests int
+	const query = "SELECT COUNT(DISTINCT __epoch), SUM(requests) FROM ab_test_speed WHERE __serving = 0"
+	if err := t.sql.db.QueryRowContext(ctx, query).Scan(&epochs, &requests); err != nil {
+		return fmt.Errorf("%s: %w", query, err)
+	}
+	if want := int(speedKept / batchEvery); epochs != want || requests != kept {
+		return fmt.Errorf("the speed layer keeps %d epochs with %d requests, want %d with %d", epochs, requests, want, kept)
+	}
 	return nil
 }
 
@@ -127,20 +172,6 @@ func (t *trial) seeFailure(ctx context.Context) error {
 		return err
 	}
 	return t.holds(ctx, mergedResult, byVariant(t.all[:t.sent]))
-}
-
-// showInput shows that a batch run can be fed its events again: after it has
-// failed, and whenever somebody wishes.
-func (t *trial) showInput(ctx context.Context) error {
-	t.title("Re-input: the last batch run failed at first, on purpose, and was tried again")
-	fmt.Fprint(t.out, t.failure.String())
-	if err := t.show(ctx, lastRuns); err != nil {
-		return err
-	}
-	if err := t.sql.rerun(ctx, uint64(t.cut)); err != nil {
-		return err
-	}
-	return t.check(ctx)
 }
 
 // group formats a number.

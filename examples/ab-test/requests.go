@@ -36,7 +36,7 @@ var (
 
 // conversionRate is the truth that the test is to find: the share of the
 // visitors who buy something, by variant.
-var conversionRate = map[string]float64{"A": 0.050, "B": 0.060}
+var conversionRate = map[string]float64{"A": 0.050, "B": 0.065}
 
 // A request is one line of the access log.
 type request struct {

@@ -15,7 +15,7 @@ CREATE STREAM IF NOT EXISTS access_log (
   variant  CHAR(1)     AS (CASE URL_PARAM(target, 'itembox') WHEN '1' THEN 'A' WHEN '2' THEN 'B' END),
   buyer    INT         AS (IF(method = 'POST', visitor, NULL)),
   minprice INT         AS (URL_PARAM(target, 'minprice')),
-  since    DATETIME    AS (STR_TO_DATE(URL_PARAM(target, 'since'), '%Y%m%d-%H%i%s'))
+  since    DATETIME    AS (CAST(REPLACE(URL_PARAM(target, 'since'), '-', '') AS DATETIME))
 ) WITH (
   format     = 'regex',
   pattern    = '^(?P<ts>[^ ]+) (?P<method>[A-Z]+) (?P<ip>[^ ]+) (?P<target>/purchase/(?P<visitor>[0-9]+)/[^ ]*) HTTP/[0-9.]+$',

@@ -1,12 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"strconv"
-	"strings"
 	"time"
 
 	"weir/internal/fault"
@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// batchEvery and viewCount are what schema.sql says.
+	// batchEvery, speedKept and viewCount are what schema.sql says.
 	batchEvery = 3 * time.Hour
+	speedKept  = 24 * time.Hour
 	viewCount  = 2
 	// retryAfter is how long weir waits before it tries a batch run again that
 	// has failed once.
@@ -39,7 +40,7 @@ type trial struct {
 	cut   int        // those up to all[cut-1] are in the batch layer
 	sent  int        // those up to all[sent-1] are published
 
-	failure strings.Builder // what was seen of the batch run that failed
+	failure bytes.Buffer // what was seen of the batch run that failed
 }
 
 func newTrial(out io.Writer, c *client, p *publisher.Publisher, clock *views.ManualClock, o options) *trial {
@@ -53,7 +54,7 @@ func newTrial(out io.Writer, c *client, p *publisher.Publisher, clock *views.Man
 func (t *trial) pass(ctx context.Context) error {
 	fmt.Fprintf(t.out, "A/B test of %d days from %s: %s requests (seed %d)\n",
 		testDays, begin.Format(time.DateOnly), group(len(t.all)), t.seed)
-	fmt.Fprintf(t.out, "a batch run every %.0f h, the speed layer is kept for 1 day\n\n", batchEvery.Hours())
+	fmt.Fprintf(t.out, "a batch run every %.0f h, the speed layer keeps a day\n\n", batchEvery.Hours())
 	for now := begin.Add(time.Hour); now.Before(end); now = now.Add(time.Hour) {
 		if err := t.publishUntil(ctx, now); err != nil {
 			return err
