@@ -2,7 +2,7 @@ package main
 
 import (
 	"cmp"
-	"hash/fnv"
+	"crypto/sha256"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -46,11 +46,10 @@ type request struct {
 	buys    bool
 }
 
-// variantOf assigns a visitor to a variant, for good.
+// variantOf assigns a visitor to a variant, for good. As many get the one as the
+// other, whatever numbers the visitors have.
 func variantOf(visitor uint32) string {
-	h := fnv.New32a()
-	h.Write(strconv.AppendUint(nil, uint64(visitor), 10))
-	if h.Sum32()>>16&1 == 0 {
+	if sum := sha256.Sum256(strconv.AppendUint(nil, uint64(visitor), 10)); sum[0]&1 == 0 {
 		return "A"
 	}
 	return "B"

@@ -418,6 +418,51 @@ func TestOnly(t *testing.T) {
 	}
 }
 
+// Events of values that were there before cost no memory, but for decimals of
+// any size.
+func TestAddAllocatesNothing(t *testing.T) {
+	const n = 64
+	for _, spec := range everySpec {
+		if spec.Arg.Kind == column.BigDec || (spec.Func == First || spec.Func == Last) && spec.byType().Kind == column.BigDec {
+			continue
+		}
+		groups, rows := make([]uint32, n), make([]uint32, n)
+		var x, by, seq []column.Value
+		for i := range n {
+			groups[i], rows[i] = uint32(i%4), uint32(i)
+			x = append(x, column.Value{Kind: spec.Arg.Kind, I: int64(i % 9), F: float64(i % 9), S: strings.Repeat("x", i%9)})
+			seq = append(seq, column.Value{Kind: column.Uint, I: int64(i)})
+			if spec.Func == First || spec.Func == Last {
+				by = append(by, column.Value{Kind: spec.byType().Kind, I: int64(i), F: float64(i), S: strings.Repeat("y", i)})
+			}
+		}
+		var args []*column.Vector
+		if spec.Func != CountAll {
+			args = append(args, vectorOf(spec.Arg, x...))
+		}
+		if by != nil {
+			args = append(args, vectorOf(spec.byType(), by...))
+		}
+		if by != nil || spec.Func == AnyValue {
+			args = append(args, vectorOf(column.Unsigned, seq...))
+		}
+		s := NewStates(spec)
+		s.Grow(4)
+		add := func() {
+			if spec.Func == Last {
+				for i := range n {
+					args[2].I[i] += n // so that it is ahead again where by is the same
+				}
+			}
+			s.Add(groups, rows, args)
+		}
+		add()
+		if got := testing.AllocsPerRun(10, add); got > 0 {
+			t.Errorf("%v: %v allocations for %d events", spec, got, n)
+		}
+	}
+}
+
 // Stored states come from files, which may be damaged.
 func FuzzDecode(f *testing.F) {
 	for i, spec := range everySpec {
@@ -441,6 +486,12 @@ func FuzzDecode(f *testing.F) {
 			again.Grow(1)
 			if _, err := again.Decode(0, s.Append(nil, 0)); err != nil {
 				t.Errorf("%v: what was read as %v cannot be read again: %v", spec, s.Value(0), err)
+			}
+			switch spec.Func {
+			case First, Last, AnyValue, BitAnd, BitOr, BitXor, VarPop, VarSamp, StddevPop, StddevSamp, ApproxTopK:
+				if got, want := again.Append(nil, 0), s.Append(nil, 0); !bytes.Equal(got, want) {
+					t.Errorf("%v: stored as %x, then as %x", spec, want, got)
+				}
 			}
 		}
 	})

@@ -132,8 +132,8 @@ func (s *tops[T]) Add(groups, rows []uint32, args []*column.Vector) {
 	}
 }
 
-// plus counts x n more times. Only the first time it needs x to outlive the
-// batch, and a map that is assigned to would keep the last.
+// plus counts x n more times. Counters are pointers since a map that is assigned
+// to keeps the last x, which may be in memory of the batch.
 func (s *tops[T]) plus(i int, x T, n int64) {
 	if c := s.counts[i][x]; c != nil {
 		*c += n
@@ -142,7 +142,9 @@ func (s *tops[T]) plus(i int, x T, n int64) {
 	if s.counts[i] == nil {
 		s.counts[i] = map[T]*int64{}
 	}
-	s.counts[i][s.keep(x)] = &n
+	c := new(int64)
+	*c = n
+	s.counts[i][s.keep(x)] = c
 }
 
 // shrink leaves at most 2C counters. It is called after everything that goes
