@@ -356,23 +356,19 @@ func TestInterrupted(t *testing.T) {
 }
 
 func (s *story) last() uint64 {
-	client, err := publisher.Dial(publisher.Config{URL: ends.NATS})
-	if err != nil {
-		s.t.Error(err)
-		return 0
-	}
-	defer client.Close()
-	log, err := client.Log(s.t.Context(), s.stream)
+	log, err := s.client.Log(s.t.Context(), s.stream)
 	if err != nil {
 		s.t.Error(err)
 	}
 	return log.Last
 }
 
-// await returns when the log has a sequence.
+// await returns when the log has a sequence, or ctx is done.
 func (s *story) await(ctx context.Context, seq uint64) {
-	for ctx.Err() == nil && s.last() < seq {
-		continue
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for ctx.Err() == nil && !s.t.Failed() && s.last() < seq {
+		<-tick.C
 	}
 }
 
