@@ -56,7 +56,10 @@ var mayImport = map[string][]string{
 	"bench": {"jetstream", "views$", "github.com/go-sql-driver/mysql", "github.com/valyala/fastjson"},
 
 	// What users see work.
-	"examples/access-log":  {},
+	"examples/access-log": {},
+	"examples/ab-test": {
+		"server", "views$", "jetstream/publisher", "internal/fault", "internal/terminal", "github.com/go-sql-driver/mysql",
+	},
 	"examples/late-events": {"server", "jetstream/publisher", "github.com/go-sql-driver/mysql"},
 	"internal/traffic":     {},
 	"internal/terminal":    {},

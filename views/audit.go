@@ -85,11 +85,8 @@ func (c *comparison) run(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		rest, more, err := c.chunk(got, order)
-		if err != nil {
-			return err
-		}
-		if order = rest; !more {
+		more := false
+		if order, more = c.chunk(got, order); !more {
 			break
 		}
 	}
@@ -101,8 +98,8 @@ func (c *comparison) run(ctx context.Context) error {
 
 // chunk compares the next rows of the view and returns the groups that come
 // behind them.
-func (c *comparison) chunk(got *Cursor, order []uint32) (rest []uint32, more bool, err error) {
-	err = guard("audit", func() error {
+func (c *comparison) chunk(got *Cursor, order []uint32) (rest []uint32, more bool) {
+	err := guard("audit", func() error {
 		c.snap.mu.Lock()
 		defer c.snap.mu.Unlock()
 		if got.moved != c.snap.moved {
@@ -130,9 +127,9 @@ func (c *comparison) chunk(got *Cursor, order []uint32) (rest []uint32, more boo
 	if err != nil {
 		// A page that makes no sense: what is behind it cannot be looked at.
 		c.differ(fmt.Sprintf("the view cannot be read on from here: %v", err))
-		return nil, false, nil
+		return nil, false
 	}
-	return order, more, nil
+	return order, more
 }
 
 // row compares the row that the cursor is at with a group, -1 for none.

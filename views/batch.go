@@ -214,6 +214,12 @@ func (v *View) runBatch(ctx context.Context, kind string) error {
 		return err
 	}
 	defer unlock()
+	if v.Def().Mode == Kappa { // ALTER has come between
+		if kind == RunRefresh {
+			_, err = v.recomputeLocked(ctx)
+		}
+		return err
+	}
 	var failed BatchRun
 	err = v.store.read(func(tx *bolt.Tx, m *storeMeta) (err error) {
 		if m.Retry != 0 {
@@ -245,6 +251,10 @@ func (v *View) recompute(ctx context.Context) (*BatchRun, error) {
 		return nil, err
 	}
 	defer unlock()
+	return v.recomputeLocked(ctx)
+}
+
+func (v *View) recomputeLocked(ctx context.Context) (*BatchRun, error) {
 	br := &BatchRun{Kind: RunFull}
 	if err := v.beginRun(br); err != nil || br.To < br.From {
 		return br, err
@@ -353,7 +363,7 @@ func (v *View) attempt(ctx context.Context, br *BatchRun) (err error) {
 	case v.eng.ctx.Err() != nil:
 		br.Error = errStopped.Error()
 	case ctx.Err() != nil:
-		br.State = StateCancelled
+		br.State, br.Error = StateCancelled, ErrCancelled.Error()
 	}
 	if e := v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
 		m.LastBatch = br.Finished

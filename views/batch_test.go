@@ -506,3 +506,53 @@ func TestSpeedLayerByEpoch(t *testing.T) {
 		}
 	}
 }
+
+// TestRefreshMeetsAlter shows that a REFRESH that waits for its turn while the
+// view becomes one without a batch layer does what REFRESH does there.
+func TestRefreshMeetsAlter(t *testing.T) {
+	broker := newStalling()
+	e, v, publish := openCountingOn(t, t.TempDir(), broker)
+	publish(longReadKeys)
+	broker.stalled.Store(true)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	first := make(chan error, 1)
+	go func() {
+		_, err := e.Refresh(ctx, v, false)
+		first <- err
+	}()
+	<-broker.waiting // it holds the view's turn
+	altered, second := make(chan error, 1), make(chan error, 1)
+	go func() {
+		kappa := *v.Def()
+		kappa.Mode = views.Kappa
+		altered <- e.AlterView(t.Context(), v, &kappa)
+	}()
+	go func() {
+		_, err := e.Refresh(t.Context(), v, false)
+		second <- err
+	}()
+	broker.stalled.Store(false)
+	stop()
+	<-first
+	if err := errors.Join(<-altered, <-second); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := readOnceCounts(e, 1); err != nil {
+			t.Error(err)
+		}
+		if _, err := e.Refresh(t.Context(), v, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	layers, err := e.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range layers {
+		if l.Layer == views.Batch {
+			t.Errorf("a kappa view has a batch layer: %+v", l)
+		}
+	}
+}

@@ -26,9 +26,6 @@ const (
 	saveRetry = 100 * time.Millisecond
 	// endLimit bounds what a run still does that is interrupted.
 	endLimit = 10 * time.Second
-	// batchLines and batchBytes bound what is read at once, and batchesAhead how
-	// much before it is needed.
-	batchLines, batchBytes, batchesAhead = 512, 1 << 20, 4
 	// flightBytes bounds what is published and not acknowledged; the client
 	// bounds how many events that is. The server's queue for a log holds 128 MiB.
 	flightBytes = 32 << 20
@@ -193,34 +190,6 @@ func (f *feed) publishLines(ctx context.Context) error {
 		err = readError(readErr)
 	}
 	return err
-}
-
-// batches sends all lines, those together that can be had without waiting.
-func (l *lineReader) batches(ctx context.Context, to chan<- []line) error {
-	for {
-		batch := make([]line, 0, batchLines)
-		size := 0
-		var err error
-		for len(batch) < batchLines && size < batchBytes && (len(batch) == 0 || l.r.Buffered() > 0) {
-			var one line
-			if one, err = l.next(); err != nil {
-				break
-			}
-			batch = append(batch, one)
-			size += len(one.raw)
-		}
-		select {
-		case to <- batch:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }
 
 // consume publishes the lines of batches until there are no more. While there

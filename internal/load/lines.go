@@ -3,6 +3,7 @@ package load
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 )
@@ -13,6 +14,9 @@ const (
 	// slabSize is the memory that lines are cut from. It is freed when the last
 	// of them is acknowledged.
 	slabSize = 256 << 10
+	// batchLines and batchBytes bound what is read at once, and batchesAhead how
+	// much before it is needed.
+	batchLines, batchBytes, batchesAhead = 512, 1 << 20, 4
 )
 
 // A line is one line of a source, with offsets in its uncompressed text.
@@ -60,6 +64,40 @@ func (l *lineReader) next() (line, error) {
 	out.raw = l.keep(raw)
 	out.text = out.raw[:len(text):len(text)]
 	return out, nil
+}
+
+// ready reports whether the next line can be had without waiting.
+func (l *lineReader) ready() bool {
+	b, err := l.r.Peek(l.r.Buffered())
+	return err == nil && bytes.IndexByte(b, '\n') >= 0
+}
+
+// batches sends all lines, those together that can be had without waiting.
+func (l *lineReader) batches(ctx context.Context, to chan<- []line) error {
+	for {
+		batch := make([]line, 0, batchLines)
+		size := 0
+		var err error
+		for len(batch) < batchLines && size < batchBytes && (len(batch) == 0 || l.ready()) {
+			var one line
+			if one, err = l.next(); err != nil {
+				break
+			}
+			batch = append(batch, one)
+			size += len(one.raw)
+		}
+		select {
+		case to <- batch:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // upToBreak reads up to a line break and returns the line, or the end of one

@@ -180,7 +180,11 @@ func (l *loader) load(ctx context.Context, s *source) error {
 // if there is nothing in it.
 func (l *loader) find(ctx context.Context, s *source, t *text) (*feed, error) {
 	f := newFeed(l, s, t)
-	block, err := t.block()
+	size := blockSize
+	if !s.again {
+		size = 1 // more may take long to come, and says nothing
+	}
+	block, err := t.block(size)
 	if err != nil || len(block) == 0 {
 		return f, err
 	}

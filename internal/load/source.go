@@ -94,10 +94,10 @@ func (t *text) close() {
 	}
 }
 
-// block returns the beginning of the text, at most blockSize bytes, without
-// reading on. It must be called first.
-func (t *text) block() ([]byte, error) {
-	b, err := t.Peek(blockSize)
+// block returns the beginning of the text, at most n bytes, without reading on.
+// It must be called first.
+func (t *text) block(n int) ([]byte, error) {
+	b, err := t.Peek(n)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, readError(err)
 	}
