@@ -307,8 +307,8 @@ func (v *View) beginRun(br *BatchRun) error {
 		if br.Kind == RunFull {
 			br.From = 1
 		}
+		m.LastBatch = v.eng.clock.Now()
 		if br.To < br.From {
-			m.LastBatch = v.eng.clock.Now()
 			return nil
 		}
 		if m.open().From <= m.Applied {
@@ -366,7 +366,6 @@ func (v *View) attempt(ctx context.Context, br *BatchRun) (err error) {
 		br.State, br.Error = StateCancelled, ErrCancelled.Error()
 	}
 	if e := v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
-		m.LastBatch = br.Finished
 		switch {
 		case br.State == StateFailed && br.again():
 			m.Retry = br.ID
@@ -484,7 +483,7 @@ func (v *View) finishRun(br *BatchRun, put putRows) error {
 		if err := put(tx, m); err != nil {
 			return err
 		}
-		m.LastBatch, m.Retry = br.Finished, 0
+		m.Retry = 0
 		br.State, br.Rows, cut = StateDone, m.BatchRows, m.Cut
 		return putRun(tx, br)
 	})

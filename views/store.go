@@ -59,7 +59,7 @@ type storeMeta struct {
 	Batch     uint64 // number of the bucket of its rows; 0 while there is none
 	BatchRows uint64
 	BatchSpan span
-	LastBatch time.Time // end of the last batch run
+	LastBatch time.Time // when the last batch run began, from which the interval counts
 	Retry     uint64    // the batch run that failed and is to be tried again, or 0
 
 	Epochs     []epoch // that serve, oldest first; the last is open

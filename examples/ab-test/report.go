@@ -74,10 +74,10 @@ func (t *trial) show(ctx context.Context, queries ...string) error {
 // gives what the tally has.
 func (t *trial) holds(ctx context.Context, query string, want tally) error {
 	got, err := t.sql.rows(ctx, query)
-	if err == nil {
-		err = want.compare(got)
-	}
 	if err != nil {
+		return err
+	}
+	if err := want.compare(got); err != nil {
 		return fmt.Errorf("%s: %w", query, err)
 	}
 	return nil

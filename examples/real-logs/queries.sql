@@ -1,7 +1,8 @@
 -- Questions that somebody who runs a site asks. Each ends with a semicolon.
 
 -- day by day: how many came, and how much went out?
-SELECT DATE(day) AS day, requests, visitors, ROUND(bytes / 1e6) AS mb, typical_bytes, large_bytes
+SELECT DATE(day) AS day, requests, visitors, ROUND(bytes / 1e6) AS mb,
+       ROUND(typical_bytes) AS typical_bytes, ROUND(large_bytes) AS large_bytes
 FROM visitors_by_day
 ORDER BY day DESC
 LIMIT 14;
