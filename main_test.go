@@ -43,6 +43,11 @@ func TestExitStatus(t *testing.T) {
 		{"serve --log-level loud", statusUsage, "debug"},
 		{"serve --mysql 0.0.0.0:3306", statusError, "WEIR_PASSWORD"},
 		{"serve --schema " + missing, statusError, "missing.sql"},
+		{"publish", statusUsage, "<stream>"},
+		{"publish s --rate -1", statusUsage, "--rate"},
+		{"publish s a b --as name", statusUsage, "--as"},
+		{"publish s " + missing, statusError, "missing.sql"},
+		{"publish --nats 127.0.0.1:1 s", statusError, "--nats"},
 		{"health --http 127.0.0.1:1", statusError, "refused"},
 	} {
 		var stdout, stderr bytes.Buffer

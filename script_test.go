@@ -95,6 +95,7 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 		fmt.Fprint(ts.Stderr(), readFile(ts.MkAbs("weir.log")))
 		w.kill()
 	default:
+		ts.Setenv("WEIR_NATS", w.ends.NATS) // for exec weir publish
 		w.db, err = connect(w.ends.MySQL)
 		ts.Check(err)
 	}

@@ -107,7 +107,8 @@ func checkRealLogs(ctx context.Context, t *testing.T, c *client) {
 		query         string
 	}{
 		{
-			"q01_summary", "", []string{"wellformed", "bytes_sum"},
+			"q01_summary", "",
+			[]string{"wellformed", "bytes_sum"},
 			"SELECT SUM(requests), SUM(bytes) FROM traffic_by_minute",
 		},
 		{"q02_per_hour_status", "", nil, "SELECT hour, status, requests, bytes FROM status_by_hour ORDER BY hour, status"},
@@ -117,11 +118,13 @@ func checkRealLogs(ctx context.Context, t *testing.T, c *client) {
 		},
 		{"q04_distinct_ips_per_day", "", []string{"day_utc", "requests"}, "SELECT day, requests FROM visitors_by_day ORDER BY day"},
 		{
-			"q04_distinct_ips_per_day", "", []string{"day_utc", "requests", "ips"},
+			"q04_distinct_ips_per_day", "",
+			[]string{"day_utc", "requests", "ips"},
 			"SELECT day, SUM(requests), COUNT(*) FROM clients_by_day GROUP BY day ORDER BY day",
 		},
 		{
-			"q11_errors_top", "status=404", []string{"path", "n"},
+			"q11_errors_top", "status=404",
+			[]string{"path", "n"},
 			"SELECT path, SUM(requests) AS n FROM broken_links GROUP BY path ORDER BY n DESC, path LIMIT 10",
 		},
 	} {

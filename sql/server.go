@@ -139,3 +139,6 @@ const (
 	batchIntervalDefault = time.Hour
 	batchIntervalMin     = 100 * time.Millisecond
 )
+
+// keepPreviousDefault is how long a version that was replaced is kept.
+const keepPreviousDefault = time.Hour

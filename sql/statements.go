@@ -429,7 +429,7 @@ func (st *statement) createView(ctx *gms.Context, p *ddl.CreateView) error {
 func (st *statement) viewDef(database, name string, p *ddl.CreateView) (*views.ViewDef, error) {
 	def := &views.ViewDef{
 		Database: database, Name: name, Query: p.Query, Mode: views.Lambda,
-		BatchInterval: batchIntervalDefault, SpeedRetention: -1, Delivery: "exactly_once",
+		BatchInterval: batchIntervalDefault, SpeedRetention: -1, KeepPrevious: keepPreviousDefault, Delivery: views.ExactlyOnce,
 	}
 	for _, o := range p.Options {
 		if err := viewOption(def, o); err != nil {
@@ -464,7 +464,7 @@ func (st *statement) alterView(ctx *gms.Context, p *ddl.AlterView) error {
 		return st.unknown(err, db, name)
 	}
 	if p.Rollback {
-		return gmsx.Error(1235, "42000", "ALTER MATERIALIZED VIEW … ROLLBACK is not in this version: CREATE OR REPLACE it with the definition it had")
+		return st.unknown(engine.Rollback(db, name), db, name)
 	}
 	old := v.Def()
 	parsed, err := ddl.Parse(old.Text)
@@ -561,9 +561,13 @@ func viewOption(def *views.ViewDef, o ddl.Option) (err error) {
 		if err != nil || def.BatchEvents == 0 {
 			err = errors.New("the number of events is a whole one above 0")
 		}
+	case "keep_previous":
+		def.KeepPrevious, err = ddl.ParseDuration(o.Value)
 	case "delivery":
-		if o.Value != "exactly_once" {
-			err = errors.New("this version delivers exactly once: use exactly_once")
+		switch def.Delivery = views.Delivery(strings.ToLower(o.Value)); def.Delivery {
+		case views.ExactlyOnce, views.AtLeastOnce, views.AtMostOnce:
+		default:
+			err = fmt.Errorf("%q is not a guarantee: use exactly_once, at_least_once or at_most_once", o.Value)
 		}
 	default:
 		err = errNotYet

@@ -156,7 +156,7 @@ func viewRowsOf(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error) {
 			lag = v.Head - v.Applied
 		}
 		rows = append(rows, gms.Row{
-			v.Def.Name, v.Def.Stream, string(v.Def.Mode), v.Def.Delivery, v.Version, v.State, v.Applied, v.Head, lag,
+			v.Def.Name, v.Def.Stream, string(v.Def.Mode), string(v.Def.Delivery), v.Version, v.State, v.Applied, v.Head, lag,
 			float64(v.Lag.Microseconds()) / 1000, at(v.Watermark), v.Batch, v.Rows, v.Bytes, v.Def.Query, orNull(v.Error),
 		})
 	}

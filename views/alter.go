@@ -24,15 +24,11 @@ func (e *Engine) AlterView(ctx context.Context, v *View, def *ViewDef) error {
 		defer unlock()
 	}
 	key := nameKey(def.Database, def.Name)
-	if err := e.stillNames(key, v); err != nil {
-		return err
-	}
 	// The catalog comes first: should weir stop here, the file follows it when
 	// the view is opened again.
-	if err := e.catalog.put(bucketViews, key, &viewEntry{Def: def, Version: v.Version, Built: true}); err != nil {
+	if err := e.alterEntry(key, v, def); err != nil {
 		return err
 	}
-	v.def.Store(def)
 	var cut uint64
 	err := v.commit(func(tx *bolt.Tx, m *storeMeta) error {
 		if err := v.convert(tx, m); err != nil {
@@ -49,6 +45,26 @@ func (e *Engine) AlterView(ctx context.Context, v *View, def *ViewDef) error {
 	}
 	v.cut.Store(cut)
 	v.rouse()
+	return nil
+}
+
+// alterEntry gives a view another definition, in the catalog and then in memory.
+func (e *Engine) alterEntry(key string, v *View, def *ViewDef) error {
+	e.versionMu.Lock()
+	defer e.versionMu.Unlock()
+	if err := e.stillNames(key, v); err != nil {
+		return err
+	}
+	e.mu.RLock()
+	b := e.building[key]
+	e.mu.RUnlock()
+	if b != nil {
+		return fmt.Errorf("a new version of %s %w: wait for it, or cancel its job", def.Name, ErrBuilding)
+	}
+	if err := e.catalog.changeView(key, func(entry *viewEntry) { entry.Def = def }); err != nil {
+		return err
+	}
+	v.def.Store(def)
 	return nil
 }
 

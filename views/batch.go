@@ -146,7 +146,7 @@ func (v *View) schedule(ctx context.Context) {
 		if errors.Is(err, errDetached) {
 			return // replaced or dropped meanwhile
 		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && !errors.Is(err, errNoBatchLayer) {
 			v.log().Error("batch run failed; the speed layer covers for it until it is tried again", "error", err)
 		}
 	}
@@ -214,11 +214,8 @@ func (v *View) runBatch(ctx context.Context, kind string) error {
 		return err
 	}
 	defer unlock()
-	if v.Def().Mode == Kappa { // ALTER has come between
-		if kind == RunRefresh {
-			_, err = v.recomputeLocked(ctx)
-		}
-		return err
+	if v.Def().Mode == Kappa {
+		return errNoBatchLayer
 	}
 	var failed BatchRun
 	err = v.store.read(func(tx *bolt.Tx, m *storeMeta) (err error) {
@@ -242,19 +239,20 @@ func (v *View) runBatch(ctx context.Context, kind string) error {
 	return v.attempt(ctx, &br)
 }
 
-// recompute computes the view from the whole log beside the live rows and
-// replaces them: the batch layer of a lambda view; of a kappa view, all epochs
-// that the replay has caught up with. It returns the run as it was done.
+// errNoBatchLayer says that a view has become one without a batch layer.
+var errNoBatchLayer = errors.New("a kappa view has no batch layer")
+
+// recompute computes the batch layer from the whole log beside the live rows
+// and replaces it. It returns the run as it was done.
 func (v *View) recompute(ctx context.Context) (*BatchRun, error) {
 	unlock, err := v.lockBatch(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	return v.recomputeLocked(ctx)
-}
-
-func (v *View) recomputeLocked(ctx context.Context) (*BatchRun, error) {
+	if v.Def().Mode == Kappa {
+		return nil, errNoBatchLayer
+	}
 	br := &BatchRun{Kind: RunFull}
 	if err := v.beginRun(br); err != nil || br.To < br.From {
 		return br, err
@@ -347,7 +345,7 @@ func (v *View) attempt(ctx context.Context, br *BatchRun) (err error) {
 			return err
 		}
 	}
-	job, ctx := v.eng.startJob(ctx, v.jobKind(br), v.Def().Name, br.To-br.From+1)
+	job, ctx := v.eng.startJob(ctx, JobBatch, v.Def().Name, br.To-br.From+1)
 	defer func() { job.end(err) }()
 	put, err := v.derive(ctx, br, job)
 	if err == nil {
@@ -383,13 +381,6 @@ func (v *View) attempt(ctx context.Context, br *BatchRun) (err error) {
 // errStopped is why a run failed that was running when weir stopped.
 var errStopped = errors.New("weir stopped while it ran")
 
-func (v *View) jobKind(br *BatchRun) string {
-	if br.Kind == RunFull && v.Def().Mode == Kappa {
-		return JobReplay
-	}
-	return JobBatch
-}
-
 // A putRows writes what a run has computed, in the transaction that finishes it.
 type putRows func(tx *bolt.Tx, m *storeMeta) error
 
@@ -411,9 +402,6 @@ func (v *View) derive(ctx context.Context, br *BatchRun, job *job) (putRows, err
 	case br.Kind == RunFull:
 		if rows, err = v.withHistory(br, rows, m); err != nil {
 			return nil, err
-		}
-		if v.Def().Mode == Kappa {
-			return func(tx *bolt.Tx, m *storeMeta) error { return v.replaceEpochs(tx, m, rows) }, nil
 		}
 		return func(tx *bolt.Tx, m *storeMeta) error { return v.addBatch(tx, m, rows, true) }, nil
 	case br.To <= m.Cut:
@@ -447,7 +435,7 @@ func (v *View) withHistory(br *BatchRun, rows *run, m *storeMeta) (*run, error) 
 	}
 	kept, err := v.keepHistory(rows)
 	if err == nil && kept > 0 {
-		br.Note = keptNote(kept, rows)
+		br.Note = keptNote(kept, uint64(rows.table.Len()), rows.whole)
 		v.log().Warn("a view was computed from the log anew, as far as that goes", "note", br.Note)
 	}
 	return rows, err
@@ -542,22 +530,6 @@ func (v *View) replaceGroups(tx *bolt.Tx, m *storeMeta, all *run, touched *parti
 			return err
 		}
 	}
-	return nil
-}
-
-// replaceEpochs puts the rows of a replay in the place of the epochs it covers.
-func (v *View) replaceEpochs(tx *bolt.Tx, m *storeMeta, rows *run) error {
-	m.NextEpoch++
-	m.Floor = noFloor
-	e := epoch{ID: m.NextEpoch, Rowset: m.newRowset(), From: 1, To: rows.to, Span: rows.span}
-	var err error
-	if e.Rows, err = v.store.combine(tx, e.Rowset, rows.table, v.windows(v.floor(m, m.Watermark)).keeps); err != nil {
-		return err
-	}
-	if err := v.retire(tx, m, rows.to); err != nil {
-		return err
-	}
-	m.Epochs = append([]epoch{e}, m.Epochs...)
 	return nil
 }
 

@@ -2,195 +2,38 @@ package views
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"weir/internal/fault"
 )
 
 // catchUpMax bounds the events that a build takes in while its stream waits.
 const catchUpMax = 5000
 
-// viewPath is the file of a version of a view.
-func (e *Engine) viewPath(def *ViewDef, version uint64) string {
-	name := url.PathEscape(strings.ToLower(def.Database + "." + def.Name))
-	return filepath.Join(e.dir, "views", fmt.Sprintf("%s.%d.db", name, version))
+// buildChunk is how many events a build computes between two commits: what a
+// crash makes it do again at most.
+var buildChunk uint64 = 4 << 20
+
+// A buildOrder says what is to be built.
+type buildOrder struct {
+	def      *ViewDef
+	version  uint64 // whose file to go on with; 0 begins a new one
+	replaces *View
+	replay   bool // of the SELECT that the view has: what the log has lost is taken over
 }
 
-// removeStrayFiles deletes the files of versions that no view uses: builds
-// that a crash cut short, and versions that were replaced.
-func (e *Engine) removeStrayFiles(entries map[string]*viewEntry) {
-	used := map[string]bool{}
-	for _, entry := range entries {
-		used[e.viewPath(entry.Def, entry.Version)] = entry.Built
-	}
-	paths, _ := filepath.Glob(filepath.Join(e.dir, "views", "*.db"))
-	for _, path := range paths {
-		if !used[path] {
-			if err := os.Remove(path); err != nil {
-				e.log.Warn("cannot remove a file that no view uses", "path", path, "error", err)
-			}
-		}
-	}
-}
-
-// recoverView opens the file of a view and attaches it to its stream. It
-// returns true where the view must be built again.
-func (e *Engine) recoverView(ctx context.Context, entry *viewEntry) (again bool) {
-	def := entry.Def
-	log := e.log.With("view", def.Name)
-	s, ok := e.streams[nameKey(def.Database, def.Stream)]
-	if !ok {
-		log.Error("the stream of a view is gone; the view is not served", "stream", def.Stream)
-		return false
-	}
-	plan, err := e.compile(def, s.Def)
-	if err != nil {
-		v := newView(e, s.Stream, def, &ViewPlan{}, entry.Version)
-		v.fail(fmt.Errorf("its definition no longer compiles: %w", err))
-		e.views[nameKey(def.Database, def.Name)] = v
-		return false
-	}
-	if !entry.Built {
-		return true
-	}
-	v := newView(e, s.Stream, def, plan, entry.Version)
-	var meta *storeMeta
-	err = guard("open view", func() (err error) {
-		meta, err = v.openExisting(ctx)
-		return err
-	})
-	if err != nil {
-		if v.store != nil {
-			_ = v.store.db.Close()
-			v.store = nil
-		}
-		if s.id.First > 1 {
-			// History below the log's floor cannot be computed again.
-			v.fail(fmt.Errorf("its file is not to be trusted (%w), and the log begins at sequence %d only: DROP and CREATE the view to have it without what came before", err, s.id.First))
-			e.views[nameKey(def.Database, def.Name)] = v
-			return false
-		}
-		log.Error("the view's file is not to be trusted; the view is built again from the log", "reason", err)
-		return true
-	}
-	v.cut.Store(meta.Cut)
-	if err := s.attach(v, meta, nil, nil); err != nil {
-		v.fail(err)
-	}
-	e.views[nameKey(def.Database, def.Name)] = v
-	v.startSchedule()
-	return false
-}
-
-// openExisting opens the view's file and checks that it is the view of this log.
-func (v *View) openExisting(ctx context.Context) (*storeMeta, error) {
-	path := v.eng.viewPath(v.Def(), v.Version)
-	if _, err := os.Stat(path); err != nil {
-		return nil, errors.New("the file is missing")
-	}
-	var err error
-	if v.store, err = openStore(path, v.plan.Specs()); err != nil {
-		return nil, err
-	}
-	meta, err := v.store.view()
-	if err != nil {
-		return nil, err
-	}
-	if meta.Definition != v.Def().Query {
-		return nil, errors.New("the file is that of another definition")
-	}
-	if err := v.checkLog(ctx, meta); err != nil {
-		return nil, err
-	}
-	if err := v.store.update(v.settle); err != nil {
-		return nil, err
-	}
-	return v.store.view()
-}
-
-// settle brings the file in line with the definition and with the end of the
-// process that wrote it.
-func (v *View) settle(tx *bolt.Tx, m *storeMeta) error {
-	if err := v.convert(tx, m); err != nil {
-		return err
-	}
-	if err := v.prune(tx, m); err != nil {
-		return err
-	}
-	return failInterruptedRuns(tx, m)
-}
-
-// checkLog compares the view's checkpoint with the log. After a power cut a
-// log can come back shorter than a view that was synced, and give the lost
-// sequences to other events.
-func (v *View) checkLog(ctx context.Context, m *storeMeta) error {
-	id := v.stream.id
-	if id.Created.UnixNano() != m.LogCreated {
-		return fmt.Errorf("the log is another one: made at %s", id.Created)
-	}
-	if m.Applied > id.Last {
-		return fmt.Errorf("the log ends at sequence %d, but the view has applied %d", id.Last, m.Applied)
-	}
-	if m.Applied < id.First || m.Applied == 0 {
-		return nil // nothing left to compare with
-	}
-	for recs, err := range v.stream.log.Read(ctx, m.Applied-1, m.Applied) {
-		if err != nil {
-			return err
-		}
-		if r := recs[0]; m.AppliedTime != 0 && r.Time != m.AppliedTime {
-			return fmt.Errorf("the log holds another event at sequence %d than the one that the view has applied", r.Seq)
-		}
-	}
-	return nil
-}
-
-// failInterruptedRuns marks the batch runs that were running when weir stopped.
-// Their epochs are still there, so nothing is lost, and they are tried again.
-func failInterruptedRuns(tx *bolt.Tx, m *storeMeta) error {
-	var running []BatchRun
-	err := tx.Bucket(bucketRuns).ForEach(func(_, raw []byte) error {
-		var r BatchRun
-		err := json.Unmarshal(raw, &r)
-		if r.State == StateRunning {
-			running = append(running, r)
-		}
-		return err
-	})
-	for i := 0; i < len(running) && err == nil; i++ {
-		r := &running[i]
-		r.State, r.Error, r.Finished = StateFailed, errStopped.Error(), now()
-		if r.again() && r.From == m.Cut+1 {
-			m.Retry = r.ID
-		}
-		err = putRun(tx, r)
-	}
-	return err
-}
-
-// refuseLoss returns an error where rows, computed from the whole log, lack
-// events that the view counts, which another definition could not count:
-// retention or damage has taken them since.
-func (v *View) refuseLoss(rows *run) error {
-	if v.store == nil {
-		return nil
-	}
-	m, err := v.store.view()
-	if err != nil {
-		return err
-	}
-	if rows.gaps > m.Gaps {
-		return fmt.Errorf("the log no longer holds %d events that %s counts: it keeps the rows it has; DROP and CREATE the view to have it without them, or ALTER it where its options alone are to change",
-			rows.gaps-m.Gaps, v.Def().Name)
-	}
-	return nil
+// A build is a version of a view on its way to answering queries.
+type build struct {
+	buildOrder
+	job  *job
+	done chan struct{}
+	note string // once done: what could not be done as it should, and was done instead
+	err  error  // once done
 }
 
 // compile returns the plan of a view, with what every view of ours has.
@@ -223,15 +66,50 @@ func (e *Engine) CreateView(ctx context.Context, def *ViewDef, replace bool) err
 			return err
 		}
 	}
-	b, err := e.startBuild(def, old)
+	_, err := e.buildAndWait(ctx, buildOrder{def: def, replaces: old})
+	return err
+}
+
+// replay computes a view from the whole log into a new version beside the live
+// one, which it then replaces. The note says what of the old one was kept
+// because the log has lost it. A build that goes on already comes first.
+func (e *Engine) replay(ctx context.Context, def *ViewDef) (note string, err error) {
+	key := nameKey(def.Database, def.Name)
+	for {
+		e.mu.RLock()
+		v, b := e.views[key], e.building[key]
+		e.mu.RUnlock()
+		switch {
+		case b != nil:
+			select {
+			case <-b.done:
+			case <-ctx.Done():
+				return "", context.Cause(ctx)
+			}
+		case v == nil:
+			return "", fmt.Errorf("materialized view %s %w", def.Name, ErrUnknown)
+		default:
+			note, err = e.buildAndWait(ctx, buildOrder{def: v.Def(), replaces: v, replay: true})
+			if e.ctx.Err() != nil || !errors.Is(err, errMeanwhile) && !errors.Is(err, ErrBuilding) {
+				return note, err
+			}
+		}
+	}
+}
+
+// errMeanwhile says that what a build was ordered for has changed.
+var errMeanwhile = errors.New("its stream or the view itself was dropped or made meanwhile; run the statement again")
+
+func (e *Engine) buildAndWait(ctx context.Context, o buildOrder) (note string, err error) {
+	b, err := e.startBuild(o)
 	if err != nil {
-		return err
+		return "", err
 	}
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return "", ctx.Err()
 	case <-b.done:
-		return b.err
+		return b.note, b.err
 	}
 }
 
@@ -248,8 +126,8 @@ func (e *Engine) CancelBuild(database, name string) {
 }
 
 // startBuild compiles the view and builds it in a goroutine of its own.
-func (e *Engine) startBuild(def *ViewDef, replaces *View) (*build, error) {
-	key := nameKey(def.Database, def.Name)
+func (e *Engine) startBuild(o buildOrder) (*build, error) {
+	def, key := o.def, nameKey(o.def.Database, o.def.Name)
 	s, ok := e.Stream(def.Database, def.Stream)
 	if !ok {
 		return nil, fmt.Errorf("stream %s %w", def.Stream, ErrUnknown)
@@ -258,34 +136,34 @@ func (e *Engine) startBuild(def *ViewDef, replaces *View) (*build, error) {
 	if err != nil {
 		return nil, err
 	}
-	var version uint64
-	err = e.catalog.db.Update(func(tx *bolt.Tx) (err error) {
-		version, err = tx.Bucket(bucketViews).NextSequence()
-		return err
-	})
-	if err != nil {
-		return nil, err
+	if o.version == 0 {
+		if o.version, err = e.catalog.nextVersion(); err != nil {
+			return nil, err
+		}
 	}
-	b := &build{def: def, done: make(chan struct{})}
+	b := &build{buildOrder: o, done: make(chan struct{})}
 	e.mu.Lock()
 	entry := e.streams[nameKey(def.Database, def.Stream)]
 	if _, busy := e.building[key]; busy || e.ctx.Err() != nil {
 		e.mu.Unlock()
 		return nil, fmt.Errorf("view %s %w", def.Name, ErrBuilding)
 	}
-	if entry == nil || entry.Stream != s || e.views[key] != replaces {
+	if entry == nil || entry.Stream != s || e.views[key] != o.replaces {
 		e.mu.Unlock()
-		return nil, fmt.Errorf("view %s: its stream or the view itself was dropped or made meanwhile; run the statement again", def.Name)
+		return nil, fmt.Errorf("view %s: %w", def.Name, errMeanwhile)
+	}
+	kind := JobBuild
+	if o.replay {
+		kind = JobReplay
 	}
 	var ctx context.Context
-	b.job, ctx = e.startJob(e.ctx, JobBuild, def.Name, 0)
+	b.job, ctx = e.startJob(e.ctx, kind, def.Name, 0)
 	e.building[key] = b
 	e.wg.Add(1)
 	e.mu.Unlock()
 	go func() {
 		defer e.wg.Done()
-		v := newView(e, s, def, plan, version)
-		b.err = e.build(ctx, v, replaces, b)
+		b.err = e.build(ctx, newView(e, s, def, plan, o.version), b)
 		b.job.end(b.err)
 		e.mu.Lock()
 		delete(e.building, key)
@@ -296,14 +174,11 @@ func (e *Engine) startBuild(def *ViewDef, replaces *View) (*build, error) {
 }
 
 // build computes a version of a view beside everything and lets it take its
-// place among its stream's views.
-func (e *Engine) build(ctx context.Context, v, replaces *View, b *build) (err error) {
-	def := v.Def()
-	if replaces == nil {
-		// So that a crash does not forget the statement.
-		if err := e.catalog.put(bucketViews, nameKey(def.Database, def.Name), &viewEntry{Def: def, Version: v.Version}); err != nil {
-			return err
-		}
+// place among its stream's views. When weir stops meanwhile, the next start
+// goes on from the last commit; on any other error nothing is left.
+func (e *Engine) build(ctx context.Context, v *View, b *build) (err error) {
+	if err := e.noteBuild(b); err != nil {
+		return err
 	}
 	defer func() {
 		if err == nil {
@@ -315,25 +190,224 @@ func (e *Engine) build(ctx context.Context, v, replaces *View, b *build) (err er
 		if v.store != nil {
 			_ = v.store.db.Close()
 		}
-		_ = os.Remove(e.viewPath(def, v.Version))
-		if replaces == nil && !errors.Is(err, context.Canceled) {
-			_ = e.catalog.put(bucketViews, nameKey(def.Database, def.Name), nil)
+		if e.ctx.Err() == nil || errors.Is(err, ErrCancelled) {
+			e.forgetBuild(v, b)
 		}
 	}()
 	st, err := v.stream.log.State(ctx)
 	if err != nil {
 		return err
 	}
-	b.job.setTotal(st.Last)
-	base, err := v.firstBuild(ctx, st, replaces, b.job)
+	target := st.Last
+	if old := b.replaces; b.replay && old.failure() == nil {
+		// The state that is taken over where the log has lost events is that at
+		// target: no batch run may take the epochs up to there away.
+		unlock, err := old.lockBatch(ctx)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if target, err = old.closeEpoch(); err != nil {
+			return err
+		}
+	}
+	started := e.clock.Now()
+	at, err := v.beginBuild(ctx, st)
 	if err != nil {
 		return err
 	}
-	pending, err := v.catchUp(ctx, base, b.job)
+	b.job.setTotal(target)
+	for at < target {
+		if at, err = v.buildStep(ctx, at, min(at+buildChunk, target), b.job); err != nil {
+			return err
+		}
+	}
+	if err := v.takeOver(b, target, started); err != nil {
+		return err
+	}
+	pending, err := v.catchUp(ctx, at, b.job)
 	if err != nil {
 		return err
 	}
-	return e.install(v, replaces, pending)
+	return e.install(v, b.replaces, pending)
+}
+
+// noteBuild writes a build down, so that a crash does not forget the statement.
+func (e *Engine) noteBuild(b *build) error {
+	key := nameKey(b.def.Database, b.def.Name)
+	if b.replaces == nil {
+		return e.catalog.beginView(key, b.def, b.version)
+	}
+	return e.catalog.changeView(key, func(entry *viewEntry) {
+		entry.Building = &versionEntry{Def: b.def, Version: b.version, Replay: b.replay}
+	})
+}
+
+// forgetBuild removes what a build has written.
+func (e *Engine) forgetBuild(v *View, b *build) {
+	key := nameKey(b.def.Database, b.def.Name)
+	_ = os.Remove(e.viewPath(b.def, v.Version))
+	err := e.catalog.changeView(key, func(entry *viewEntry) {
+		if entry.Building != nil && entry.Building.Version == b.version {
+			entry.Building = nil
+		}
+	})
+	if b.replaces == nil && err == nil {
+		err = e.catalog.endView(key, b.version)
+	}
+	if err != nil {
+		e.log.Error("cannot write down that a build has ended", "view", b.def.Name, "error", err)
+	}
+}
+
+// closeEpoch closes the open epoch, if it has events, at the sequence that it
+// returns: what the view has applied.
+func (v *View) closeEpoch() (at uint64, err error) {
+	err = v.commit(func(_ *bolt.Tx, m *storeMeta) error {
+		at = m.Applied
+		if m.open().From <= m.Applied {
+			m.openEpoch()
+		}
+		return nil
+	})
+	return at, err
+}
+
+// beginBuild opens the file of a build that a stop has cut short, or a new one,
+// and returns the sequence that it has reached.
+func (v *View) beginBuild(ctx context.Context, st LogState) (at uint64, err error) {
+	err = guard("open build", func() error {
+		m, err := v.openExisting(ctx)
+		if err == nil {
+			at = m.Applied
+		}
+		return err
+	})
+	if err == nil {
+		return at, nil
+	}
+	if v.store != nil {
+		_ = v.store.db.Close()
+	}
+	meta := storeMeta{
+		Definition: v.Def().Query, Version: v.Version, Mode: v.Def().Mode, LogCreated: st.Created.UnixNano(), Floor: noFloor,
+		Watermark: noSpan.Max, BatchSpan: noSpan, LastBatch: v.eng.clock.Now(),
+	}
+	meta.openEpoch()
+	v.store, err = createStore(v.eng.viewPath(v.Def(), v.Version), v.plan.Specs(), meta)
+	return 0, err
+}
+
+// buildStep takes the events in (at, to] into the file and returns to.
+func (v *View) buildStep(ctx context.Context, at, to uint64, j *job) (uint64, error) {
+	rows, err := v.compute(ctx, at, to, j.progress)
+	if err != nil {
+		return 0, err
+	}
+	if err := fault.Point("build.step", v.Def().Name); err != nil {
+		return 0, err
+	}
+	return to, v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
+		m.Watermark = max(m.Watermark, rows.watermark)
+		if rows.gaps > 0 {
+			m.Gaps, m.Whole = m.Gaps+rows.gaps, rows.whole
+		}
+		if v.Def().Mode == Lambda {
+			if err := v.addBatch(tx, m, rows, false); err != nil {
+				return err
+			}
+			m.open().From = to + 1
+		} else if err := v.addSpeed(tx, m, rows); err != nil {
+			return err
+		}
+		m.Applied = to
+		if rows.time != 0 {
+			m.AppliedTime = rows.time
+		}
+		m.checkpoint()
+		return v.expire(tx, m)
+	})
+}
+
+// takeOver completes what is computed up to the sequence at: with the rows of
+// the version that is replaced that the log can no longer give, its batch runs,
+// and the run that this build is.
+func (v *View) takeOver(b *build, at uint64, started time.Time) error {
+	old := b.replaces
+	m, err := v.store.view()
+	if err != nil {
+		return err
+	}
+	lost := uint64(0) // events that the version that is replaced counts and this one does not
+	if old != nil && old.store != nil {
+		was, err := old.store.view()
+		if err != nil && old.failure() == nil {
+			return err
+		}
+		if err == nil && m.Gaps > was.Gaps {
+			lost = m.Gaps - was.Gaps
+		}
+	}
+	var kept uint64
+	switch {
+	case lost == 0:
+		if m.Gaps > 0 && old == nil {
+			v.log().Warn("the log no longer holds all events since its first; the view begins without them", "missing", m.Gaps)
+		}
+	case !b.replay || old.failure() != nil:
+		return fmt.Errorf("the log no longer holds %d events that %s counts: it keeps the rows it has; DROP and CREATE the view to have it without them, or ALTER it where its options alone are to change",
+			lost, v.Def().Name)
+	default:
+		if kept, err = v.inherit(old, at, m.Whole); err != nil {
+			return err
+		}
+	}
+	if old != nil {
+		if err := v.store.inheritRuns(old.store); err != nil {
+			return err
+		}
+	}
+	if at == 0 || v.Def().Mode == Kappa && !b.replay {
+		return nil
+	}
+	return v.store.update(func(tx *bolt.Tx, m *storeMeta) (err error) {
+		br := BatchRun{View: v.Def().Name, Kind: RunFull, State: StateDone, Attempt: 1, From: 1, To: at, Events: at - m.Gaps, Started: started, Finished: v.eng.clock.Now()}
+		if br.ID, err = v.eng.nextRunID(); err != nil {
+			return err
+		}
+		if br.Rows = m.BatchRows; v.Def().Mode == Kappa {
+			br.Rows = m.open().Rows
+		}
+		if kept > 0 {
+			br.Note = keptNote(kept, br.Rows, m.Whole)
+			b.note = br.Note
+			v.log().Warn("a view was computed from the log anew, as far as that goes", "note", br.Note)
+		}
+		v.cut.Store(m.Cut)
+		return putRun(tx, &br)
+	})
+}
+
+// inheritRuns takes over the batch runs of the version that is replaced.
+func (s *store) inheritRuns(from *store) error {
+	if from == nil {
+		return nil
+	}
+	runs, err := from.runs()
+	if err != nil {
+		return nil //nolint:nilerr // a damaged file is being replaced: its history goes with it
+	}
+	return s.update(func(tx *bolt.Tx, _ *storeMeta) error {
+		for i := range runs {
+			if runs[i].State == StateRunning {
+				runs[i].State, runs[i].Error = StateCancelled, "the view was replaced while it ran"
+			}
+			if err := putRun(tx, &runs[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // setTotal says how many events the job will take.
@@ -348,80 +422,6 @@ func (j *job) total() uint64 {
 	j.jobs.mu.Lock()
 	defer j.jobs.mu.Unlock()
 	return j.EventsIn
-}
-
-// firstBuild computes the view over the log as st says it is and writes its
-// file: a batch run of a lambda view, the first epoch of a kappa view.
-func (v *View) firstBuild(ctx context.Context, st LogState, replaces *View, j *job) (base uint64, err error) {
-	br := BatchRun{View: v.Def().Name, Kind: RunFull, State: StateDone, Attempt: 1, From: 1, To: st.Last, Started: v.eng.clock.Now()}
-	rows, err := v.compute(ctx, 0, st.Last, j.progress)
-	if err != nil {
-		return 0, err
-	}
-	if replaces != nil {
-		if err := replaces.refuseLoss(rows); err != nil {
-			return 0, err
-		}
-	}
-	if rows.gaps > 0 && st.Last > 0 {
-		v.log().Warn("the log no longer holds all events since its first; the view begins without them", "missing", rows.gaps)
-	}
-	meta := storeMeta{
-		Definition: v.Def().Query, Version: v.Version, Mode: v.Def().Mode, LogCreated: st.Created.UnixNano(), Floor: noFloor,
-		Applied: st.Last, AppliedTime: rows.time, Gaps: rows.gaps, Watermark: rows.watermark, BatchSpan: noSpan, LastBatch: v.eng.clock.Now(),
-	}
-	meta.openEpoch()
-	v.store, err = createStore(v.eng.viewPath(v.Def(), v.Version), v.plan.Specs(), meta)
-	if err != nil {
-		return 0, err
-	}
-	if replaces != nil {
-		if err := v.store.inheritRuns(replaces.store); err != nil {
-			return 0, err
-		}
-	}
-	if st.Last == 0 {
-		return 0, nil
-	}
-	br.Events, br.Finished = st.Last-rows.gaps, v.eng.clock.Now()
-	err = v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
-		if v.Def().Mode == Kappa {
-			return v.replaceEpochs(tx, m, rows)
-		}
-		id, err := v.eng.nextRunID()
-		if err != nil {
-			return err
-		}
-		if err := v.addBatch(tx, m, rows, true); err != nil {
-			return err
-		}
-		br.ID, br.Rows = id, m.BatchRows
-		v.cut.Store(m.Cut)
-		return putRun(tx, &br)
-	})
-	return st.Last, err
-}
-
-// inheritRuns takes over the batch runs of the version that is replaced.
-func (s *store) inheritRuns(from *store) error {
-	if from == nil {
-		return nil
-	}
-	runs, err := from.runs()
-	if err != nil {
-		return err
-	}
-	return s.update(func(tx *bolt.Tx, _ *storeMeta) error {
-		for i := range runs {
-			if runs[i].State == StateRunning {
-				runs[i].State, runs[i].Error = StateCancelled, "the view was replaced while it ran"
-			}
-			if err := putRun(tx, &runs[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // catchUp takes in what the stream has applied since base, until little is left.
@@ -442,132 +442,4 @@ func (v *View) catchUp(ctx context.Context, base uint64, j *job) (pending []*run
 		pending = appendRun(pending, r, 0)
 		at = head
 	}
-}
-
-// install attaches the finished version beside the one it replaces, makes it the
-// one that the catalog names, and then that of the name. The old one stays
-// current for replacedGrace, for statements that found it before.
-func (e *Engine) install(v, replaces *View, pending []*run) error {
-	key := nameKey(v.Def().Database, v.Def().Name)
-	if err := e.stillNames(key, replaces); err != nil {
-		return err
-	}
-	meta, err := v.store.view()
-	if err != nil {
-		return err
-	}
-	err = v.stream.attach(v, meta, pending, func(from, to uint64) (*run, error) {
-		return v.compute(e.ctx, from, to, func(uint64) {})
-	})
-	if err != nil {
-		return err
-	}
-	// Who drops the view now waits for this build before changing the catalog.
-	err = e.catalog.put(bucketViews, key, &viewEntry{Def: v.Def(), Version: v.Version, Built: true})
-	if err == nil {
-		e.mu.Lock()
-		if e.views[key] != replaces {
-			err = errDroppedMeanwhile
-		} else {
-			e.views[key] = v
-			v.startSchedule()
-		}
-		e.mu.Unlock()
-	}
-	if err != nil {
-		v.stream.detach(v)
-		return err
-	}
-	if replaces != nil {
-		e.discard(replaces, replacedGrace)
-	}
-	return nil
-}
-
-var errDroppedMeanwhile = errors.New("the view was dropped meanwhile")
-
-// stillNames returns an error where the name is no longer that of the version
-// that is to be replaced.
-func (e *Engine) stillNames(key string, replaces *View) error {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if e.views[key] != replaces {
-		return errDroppedMeanwhile
-	}
-	return nil
-}
-
-// replacedGrace is how long a version that was replaced can still be read by
-// statements that found it under its name.
-const replacedGrace = 2 * time.Second
-
-// discard ends a view that nobody can find any more, after a while, and deletes
-// its file once its last reader is done.
-func (e *Engine) discard(v *View, grace time.Duration) {
-	e.wg.Add(1)
-	go func() {
-		defer e.wg.Done()
-		v.halt()
-		sleep(e.ctx, grace)
-		v.stream.detach(v)
-		v.fail(errDetached)
-		v.commitMu.Lock() // a commit that had begun is over
-		defer v.commitMu.Unlock()
-		if v.store == nil {
-			return
-		}
-		if err := v.store.db.Close(); err != nil {
-			v.log().Warn("close view", "error", err)
-		}
-		if err := os.Remove(e.viewPath(v.Def(), v.Version)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			v.log().Warn("remove view", "error", err)
-		}
-	}()
-}
-
-// DropView removes a view and its rows; a build of it is cancelled. When ctx is
-// done first, it goes on without the caller.
-func (e *Engine) DropView(ctx context.Context, database, name string) error {
-	key := nameKey(database, name)
-	e.mu.Lock()
-	v, b := e.views[key], e.building[key]
-	delete(e.views, key)
-	if v == nil && b == nil {
-		e.mu.Unlock()
-		return fmt.Errorf("materialized view %s %w", name, ErrUnknown)
-	}
-	e.wg.Add(1)
-	e.mu.Unlock()
-	done := make(chan error, 1)
-	go func() {
-		defer e.wg.Done()
-		done <- e.drop(key, v, b)
-	}()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case err := <-done:
-		return err
-	}
-}
-
-// drop removes what has the name key: the view v and the build b, either of
-// which may be nil.
-func (e *Engine) drop(key string, v *View, b *build) error {
-	if b != nil {
-		b.job.cancel(ErrCancelled)
-		<-b.done
-		e.mu.Lock()
-		built := e.views[key] // by a first build that was done before it was cancelled
-		delete(e.views, key)
-		e.mu.Unlock()
-		if built != nil && built != v {
-			e.discard(built, 0)
-		}
-	}
-	err := e.catalog.put(bucketViews, key, nil)
-	if v != nil {
-		e.discard(v, 0)
-	}
-	return err
 }

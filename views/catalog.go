@@ -27,7 +27,18 @@ var (
 type viewEntry struct {
 	Def     *ViewDef
 	Version uint64
-	Built   bool // false while the first build of this version runs
+	Built   bool // false while the first build of the view runs
+	// Building is the version that is to replace it, Previous the one that it
+	// has replaced and that ROLLBACK puts back.
+	Building, Previous *versionEntry `json:",omitempty"`
+}
+
+// A versionEntry is another version of a view.
+type versionEntry struct {
+	Def     *ViewDef
+	Version uint64
+	Until   time.Time // Previous: how long it is kept
+	Replay  bool      // Building: of the same SELECT
 }
 
 func openCatalog(dir string) (*catalog, error) {
@@ -49,6 +60,69 @@ func openCatalog(dir string) (*catalog, error) {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	return &catalog{db: db}, nil
+}
+
+// nextVersion returns a number that no version has had.
+func (c *catalog) nextVersion() (version uint64, err error) {
+	err = c.db.Update(func(tx *bolt.Tx) (err error) {
+		version, err = tx.Bucket(bucketViews).NextSequence()
+		return err
+	})
+	return version, err
+}
+
+// beginView writes down that a view is being built, for the first time or
+// because its file was lost.
+func (c *catalog) beginView(key string, def *ViewDef, version uint64) error {
+	return c.putView(key, func(entry *viewEntry) *viewEntry {
+		if entry == nil {
+			entry = &viewEntry{}
+		}
+		entry.Def, entry.Version, entry.Built, entry.Building = def, version, false, nil
+		return entry
+	})
+}
+
+// endView deletes the entry of a view whose build has failed.
+func (c *catalog) endView(key string, version uint64) error {
+	return c.putView(key, func(entry *viewEntry) *viewEntry {
+		if entry != nil && !entry.Built && entry.Version == version {
+			return nil
+		}
+		return entry
+	})
+}
+
+// changeView changes the entry of a view, if there is one.
+func (c *catalog) changeView(key string, f func(entry *viewEntry)) error {
+	return c.putView(key, func(entry *viewEntry) *viewEntry {
+		if entry != nil {
+			f(entry)
+		}
+		return entry
+	})
+}
+
+// putView writes what f makes of a view's entry; nil is none.
+func (c *catalog) putView(key string, f func(entry *viewEntry) *viewEntry) error {
+	return c.db.Update(func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketViews)
+		var entry *viewEntry
+		if raw := b.Get([]byte(key)); raw != nil {
+			entry = &viewEntry{}
+			if err := json.Unmarshal(raw, entry); err != nil {
+				return err
+			}
+		}
+		if entry = f(entry); entry == nil {
+			return b.Delete([]byte(key))
+		}
+		raw, err := json.Marshal(entry)
+		if err != nil {
+			return err
+		}
+		return b.Put([]byte(key), raw)
+	})
 }
 
 // put writes an entry; a nil value deletes it.

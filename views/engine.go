@@ -60,6 +60,11 @@ type Engine struct {
 	streams  map[string]*streamEntry
 	views    map[string]*View // that answer queries, or have failed
 	building map[string]*build
+	previous map[string]*previous
+
+	// versionMu is held while what a name stands for changes, in the catalog
+	// and in memory. It is taken before mu.
+	versionMu sync.Mutex
 }
 
 // A streamEntry is a stream with what stops it.
@@ -67,14 +72,6 @@ type streamEntry struct {
 	*Stream
 	stopFollow, stopCommit context.CancelFunc
 	followed, committed    chan struct{}
-}
-
-// A build is a version of a view on its way to answering queries.
-type build struct {
-	def  *ViewDef
-	job  *job
-	done chan struct{}
-	err  error // once done
 }
 
 // Open recovers the streams and views of cfg.Dir and starts following their
@@ -94,7 +91,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		dir: cfg.Dir, broker: cfg.Broker, compiler: cfg.Compiler, log: cfg.Logger, catalog: cat,
-		streams: map[string]*streamEntry{}, views: map[string]*View{}, building: map[string]*build{},
+		streams: map[string]*streamEntry{}, views: map[string]*View{}, building: map[string]*build{}, previous: map[string]*previous{},
 		clock: cfg.Clock,
 	}
 	if e.clock == nil {
@@ -140,11 +137,9 @@ func (e *Engine) recover(ctx context.Context) error {
 		return fmt.Errorf("catalog: %w", err)
 	}
 	e.removeStrayFiles(entries)
-	var rebuild []*viewEntry
+	var builds []buildOrder
 	for _, entry := range entries {
-		if again := e.recoverView(ctx, entry); again {
-			rebuild = append(rebuild, entry)
-		}
+		builds = append(builds, e.recoverView(ctx, entry)...)
 	}
 	for _, s := range e.streams {
 		e.run(s)
@@ -155,9 +150,9 @@ func (e *Engine) recover(ctx context.Context) error {
 		}
 	}
 	e.catchUp(ctx)
-	for _, entry := range rebuild {
-		if _, err := e.startBuild(entry.Def, nil); err != nil {
-			e.log.Error("cannot build view", "view", entry.Def.Name, "error", err)
+	for _, o := range builds {
+		if _, err := e.startBuild(o); err != nil {
+			e.log.Error("cannot build view", "view", o.def.Name, "error", err)
 		}
 	}
 	return nil
@@ -289,6 +284,9 @@ func (e *Engine) Close() error {
 	}
 	for _, v := range e.views {
 		views = append(views, v)
+	}
+	for _, p := range e.previous {
+		views = append(views, p.view)
 	}
 	e.mu.RUnlock()
 	for _, v := range views {
@@ -451,6 +449,12 @@ func (e *Engine) DropStream(ctx context.Context, database, name string) error {
 		e.mu.Unlock()
 		return fmt.Errorf("stream %s %w", name, ErrUnknown)
 	}
+	for name, p := range e.previous {
+		if p.view.stream == s.Stream && (e.views[name] == nil || e.views[name].stream != s.Stream) {
+			// Nobody reads it, and it cannot be kept without its stream.
+			defer e.dropPrevious(name, p)
+		}
+	}
 	var readers []string
 	for _, v := range e.views {
 		if v.stream == s.Stream {
@@ -585,14 +589,25 @@ func (e *Engine) Refresh(ctx context.Context, v *View, full bool) (note string, 
 	if err := v.waitHead(ctx); err != nil {
 		return "", err
 	}
-	if full || v.Def().Mode == Kappa {
-		br, err := v.recompute(ctx)
-		if err != nil {
+	for ctx.Err() == nil {
+		var br *BatchRun
+		switch {
+		case v.Def().Mode == Kappa:
+			return e.replay(ctx, v.Def())
+		case full:
+			br, err = v.recompute(ctx)
+		default:
+			err = v.runBatch(ctx, RunRefresh)
+		}
+		switch {
+		case errors.Is(err, errNoBatchLayer): // ALTER has come between
+		case err == nil && br != nil:
+			return br.Note, nil
+		default:
 			return "", err
 		}
-		return br.Note, nil
 	}
-	return "", v.runBatch(ctx, RunRefresh)
+	return "", context.Cause(ctx)
 }
 
 // working returns an error for a view that has failed.

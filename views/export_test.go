@@ -11,3 +11,10 @@ func SetComputeWorkers(t *testing.T, n int) {
 
 // Detach is what becomes of a snapshot that is read for long.
 func (s *Snapshot) Detach() { s.detach() }
+
+// SetBuildChunk makes builds commit after n events.
+func SetBuildChunk(t *testing.T, n uint64) {
+	old := buildChunk
+	buildChunk = n
+	t.Cleanup(func() { buildChunk = old })
+}

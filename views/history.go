@@ -36,29 +36,36 @@ func firstSeq(t *partial.Table, i int) uint64 {
 	return uint64(t.States(len(t.Specs()) - 1).Value(i).I)
 }
 
+// statesAt returns all groups of the view as they were at the sequence at, which
+// is the end of a closed epoch or the cut.
+func (v *View) statesAt(at uint64) (*partial.Table, error) {
+	t := partial.NewTable(v.plan.Specs())
+	err := v.store.read(func(tx *bolt.Tx, m *storeMeta) error {
+		if m.Batch != 0 {
+			if err := v.store.into(tx, m.Batch, t); err != nil {
+				return err
+			}
+		}
+		for _, e := range m.Epochs {
+			if e.To == 0 || e.To > at {
+				continue
+			}
+			if err := v.store.into(tx, e.Rowset, t); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return t, err
+}
+
 // keepHistory makes rows, which were computed from the whole log, hold the
 // groups of the view that have events from before the sequence that the log is
 // whole from, as the view has them up to rows.to. It returns how many they are.
 //
 // The caller has closed the open epoch at rows.to.
 func (v *View) keepHistory(rows *run) (kept uint64, err error) {
-	old := rows.table.New()
-	err = v.store.read(func(tx *bolt.Tx, m *storeMeta) error {
-		if m.Batch != 0 {
-			if err := v.store.into(tx, m.Batch, old); err != nil {
-				return err
-			}
-		}
-		for _, e := range m.Epochs {
-			if e.To == 0 || e.To > rows.to {
-				continue
-			}
-			if err := v.store.into(tx, e.Rowset, old); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	old, err := v.statesAt(rows.to)
 	if err != nil {
 		return 0, err
 	}
@@ -78,8 +85,50 @@ func (v *View) keepHistory(rows *run) (kept uint64, err error) {
 	return kept, nil
 }
 
-// keptNote says what keepHistory did.
-func keptNote(kept uint64, rows *run) string {
+// inherit is keepHistory for a version that was computed up to the sequence at
+// in a file of its own: it takes the groups over from old.
+func (v *View) inherit(old *View, at, whole uint64) (kept uint64, err error) {
+	groups, err := old.statesAt(at)
+	if err != nil {
+		return 0, err
+	}
+	was, err := old.store.view()
+	if err != nil {
+		return 0, err
+	}
+	err = v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
+		rowset, rows := m.Batch, &m.BatchRows
+		if m.Mode == Kappa {
+			rowset, rows = m.open().Rowset, &m.open().Rows
+		} else if rowset == 0 {
+			m.Batch, m.BatchSpan, m.Cut = m.newRowset(), noSpan, at
+			rowset = m.Batch
+		}
+		b, err := tx.CreateBucketIfNotExists(rowsBucket(rowset))
+		if err != nil {
+			return err
+		}
+		for _, i := range groups.Sorted() {
+			if firstSeq(groups, int(i)) >= whole {
+				continue
+			}
+			key := groups.Key(int(i))
+			if b.Get(key) == nil {
+				*rows++
+			}
+			if err := b.Put(key, groups.Append(nil, int(i))); err != nil {
+				return err
+			}
+			kept++
+		}
+		m.Gaps, m.Floor = was.Gaps, max(m.Floor, was.Floor)
+		return nil
+	})
+	return kept, err
+}
+
+// keptNote says what keepHistory and inherit did.
+func keptNote(kept, of, whole uint64) string {
 	return fmt.Sprintf("%d of %d rows were kept as they were: the log is whole from sequence %d on only, and they count events before it",
-		kept, rows.table.Len(), rows.whole)
+		kept, of, whole)
 }

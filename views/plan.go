@@ -91,6 +91,18 @@ const (
 	Kappa  Mode = "kappa"
 )
 
+// A Delivery says what a crash does to the events that were on their way into
+// a view's rows.
+type Delivery string
+
+// The guarantees. They are nothing but the order in which rows and checkpoint
+// are committed: together, the rows first, or the checkpoint first.
+const (
+	ExactlyOnce Delivery = "exactly_once"
+	AtLeastOnce Delivery = "at_least_once"
+	AtMostOnce  Delivery = "at_most_once"
+)
+
 // A ViewDef is what CREATE MATERIALIZED VIEW said.
 type ViewDef struct {
 	Database, Name string
@@ -101,7 +113,8 @@ type ViewDef struct {
 	BatchEvents    uint64        // 0 means that only the interval counts
 	SpeedRetention time.Duration // how long v_speed shows epochs that batch has covered; 0 is not at all
 	Retention      time.Duration // windows that ended this long before the watermark are dropped; 0 keeps all
-	Delivery       string
+	KeepPrevious   time.Duration // how long the version that is replaced is kept for ROLLBACK; 0 is not at all
+	Delivery       Delivery
 	Text           string // canonical CREATE MATERIALIZED VIEW
 }
 

@@ -64,9 +64,11 @@ func TestDamagedFilesAreBuiltAgain(t *testing.T) {
 	}
 }
 
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 func reopen(t *testing.T, dir string, broker views.Broker) *views.Engine {
 	t.Helper()
-	e, err := views.Open(t.Context(), views.Config{Dir: dir, Broker: broker, Compiler: countByKey{}, Logger: slog.New(slog.DiscardHandler)})
+	e, err := views.Open(t.Context(), views.Config{Dir: dir, Broker: broker, Compiler: countByKey{}, Logger: discard()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,13 +44,19 @@ type storeMeta struct {
 	Version    uint64
 	Mode       Mode
 
-	// The checkpoint: which log, up to which sequence its events are in the
-	// rows, and when the log received the last of them.
+	// Which log, up to which sequence its events are in the rows, and when the
+	// log received the last of them.
 	LogCreated  int64 // Unix nanoseconds
 	Applied     uint64
 	AppliedTime int64
-	Watermark   int64
-	Gaps        uint64 // sequences the log did not have
+	// The checkpoint: the sequence from which a start goes on. It is Applied
+	// but between the two transactions of a commit that is not exactly once.
+	Resume     uint64
+	ResumeTime int64
+
+	Watermark int64
+	Gaps      uint64 // sequences the log did not have
+	Whole     uint64 // of a build: the first sequence from which on it had them all
 	// Floor is the start of the last window that retention has dropped, in
 	// microseconds; no row of a window up to there comes back.
 	Floor int64
@@ -79,6 +85,9 @@ func (m *storeMeta) openEpoch() {
 	m.NextEpoch++
 	m.Epochs = append(m.Epochs, epoch{ID: m.NextEpoch, Rowset: m.newRowset(), From: m.Applied + 1, Span: noSpan})
 }
+
+// checkpoint makes the next start go on from what is applied.
+func (m *storeMeta) checkpoint() { m.Resume, m.ResumeTime = m.Applied, m.AppliedTime }
 
 // newRowset returns the number of a bucket that is not there yet.
 func (m *storeMeta) newRowset() uint64 {

@@ -108,12 +108,9 @@ func (v *View) commit(also func(tx *bolt.Tx, m *storeMeta) error) error {
 	if also == nil && len(vr.runs) == 0 {
 		return nil
 	}
-	var written storeMeta
-	if err := fault.Point("view.commit", v.Def().Name); err != nil {
-		return fmt.Errorf("commit view %s: %w", v.Def().Name, err)
-	}
+	var cut uint64
 	var refused error
-	err := v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
+	write := func(tx *bolt.Tx, m *storeMeta) error {
 		if err := v.commitRuns(tx, m, vr.runs, st.watermark); err != nil {
 			return err
 		}
@@ -122,17 +119,61 @@ func (v *View) commit(also func(tx *bolt.Tx, m *storeMeta) error) error {
 				return refused
 			}
 		}
-		written = *m
+		cut = m.Cut
 		return nil
-	})
-	if refused != nil {
-		return refused
 	}
-	if err != nil {
+	if err := v.transact(also != nil, seq, vr, write); err != nil {
+		if refused != nil {
+			return refused
+		}
 		return fmt.Errorf("commit view %s: %w", v.Def().Name, err)
 	}
-	v.cut.Store(written.Cut)
+	v.cut.Store(cut)
 	v.stream.dropCommitted(v, seq)
+	return nil
+}
+
+// transact commits rows and checkpoint in the order of the view's delivery.
+// What moves the cut is exactly once in any case.
+func (v *View) transact(cut bool, seq uint64, vr viewRuns, write func(tx *bolt.Tx, m *storeMeta) error) error {
+	if err := fault.Point("view.commit", v.Def().Name); err != nil {
+		return err
+	}
+	delivery := v.Def().Delivery
+	if cut || len(vr.runs) == 0 {
+		delivery = ExactlyOnce
+	}
+	if delivery == AtMostOnce {
+		err := v.store.update(func(_ *bolt.Tx, m *storeMeta) error {
+			m.Resume, m.ResumeTime = max(m.Resume, seq), vr.runs[len(vr.runs)-1].time
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		fault.Crash("commit.between")
+	}
+	fault.Crash("commit.before")
+	err := v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
+		if err := write(tx, m); err != nil {
+			return err
+		}
+		if delivery != AtLeastOnce {
+			m.checkpoint()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	fault.Crash("commit.after")
+	if delivery == AtLeastOnce {
+		fault.Crash("commit.between")
+		return v.store.update(func(_ *bolt.Tx, m *storeMeta) error {
+			m.checkpoint()
+			return nil
+		})
+	}
 	return nil
 }
 
@@ -146,24 +187,26 @@ func (v *View) commitRuns(tx *bolt.Tx, m *storeMeta, runs []*run, watermark int6
 		return nil
 	}
 	r := combineRuns(runs)
-	e := m.open()
 	m.Watermark = max(m.Watermark, watermark)
-	added, err := v.store.combine(tx, e.Rowset, r.table, v.windows(v.floor(m, m.Watermark)).keeps)
-	if err != nil {
+	if err := v.addSpeed(tx, m, r); err != nil {
 		return err
 	}
-	e.Rows += added
-	e.Span.union(r.span)
 	m.Applied, m.AppliedTime = r.to, r.time
-	if err := v.expire(tx, m); err != nil {
-		return err
-	}
 	if r.gaps > 0 {
 		m.Gaps += r.gaps
 		v.log().Warn("the log has gaps: events were lost or dropped before the view read them",
 			"from_seq", r.from+1, "to_seq", r.to, "missing", r.gaps)
 	}
-	return nil
+	return v.expire(tx, m)
+}
+
+// addSpeed puts a run's rows into the open epoch.
+func (v *View) addSpeed(tx *bolt.Tx, m *storeMeta, r *run) error {
+	e := m.open()
+	added, err := v.store.combine(tx, e.Rowset, r.table, v.windows(v.floor(m, m.Watermark)).keeps)
+	e.Rows += added
+	e.Span.union(r.span)
+	return err
 }
 
 // noticeAmount wakes the batch scheduler when enough events wait for it.

@@ -16,20 +16,28 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 // Variable is the name of the environment variable.
 const Variable = "WEIR_FAULTS"
 
 var (
-	armed  atomic.Bool
-	mu     sync.Mutex
-	points = map[string]int{}
+	armed   atomic.Bool
+	mu      sync.Mutex
+	points  = map[string]int{}
+	crashes = map[string]int{} // visits until the process ends
 )
 
 func init() {
 	for spec := range strings.SplitSeq(os.Getenv(Variable), ",") {
 		name, times, _ := strings.Cut(strings.TrimSpace(spec), "=")
+		visits, crash := strings.CutPrefix(times, "crash:")
+		if n, err := strconv.Atoi(visits); crash && err == nil && name != "" {
+			crashes[name] = n
+			armed.Store(true)
+			continue
+		}
 		if n, err := strconv.Atoi(times); err == nil && name != "" {
 			Set(name, n)
 		}
@@ -74,4 +82,21 @@ func Point(point, name string) error {
 		}
 	}
 	return nil
+}
+
+// Crash ends the process where it stands, as kill -9 does, where the point is
+// to: WEIR_FAULTS='commit.between=crash:3' does so at the third visit.
+func Crash(point string) {
+	if !armed.Load() {
+		return
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if crashes[point] == 0 {
+		return
+	}
+	if crashes[point]--; crashes[point] == 0 {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {} // until it has
+	}
 }

@@ -98,7 +98,7 @@ func (f *feed) rewind(ctx context.Context) (err error) {
 
 // begin goes on from a mark.
 func (f *feed) begin(m found, rest io.Reader, tail []byte) {
-	f.file, f.mark, f.revision, f.reader, f.redo = m.id(), m, m.revision, rest, m.Offset
+	f.file, f.mark, f.revision, f.reader, f.redo, f.rescan = m.id(), m, m.revision, rest, m.Offset, false
 	f.position = position{offset: m.Offset - m.Cut, lines: m.Lines, events: m.Events, tail: tail, seq: m.Seq}
 	if m.Cut > 0 {
 		f.position.lines--
@@ -108,8 +108,9 @@ func (f *feed) begin(m found, rest io.Reader, tail []byte) {
 
 // beginAgain begins at the beginning, of the text and of the log.
 func (f *feed) beginAgain(m found) {
-	f.file, f.mark, f.revision, f.rescan = m.id(), m, m.revision, true
+	f.file, f.mark, f.revision, f.redo, f.rescan = m.id(), m, m.revision, 0, true
 	f.mark.From = 0
+	f.position = position{}
 }
 
 // lookBack reads from the log which lines behind the mark it has. The mark must

@@ -63,7 +63,7 @@ var gzipMagic = []byte{0x1f, 0x8b}
 func (s *source) open(ctx context.Context, read *atomic.Int64) (*text, error) {
 	read.Store(0)
 	t := &text{read: read}
-	raw := s.stdin
+	var raw io.Reader
 	if s.path == "" {
 		raw = interruptible(ctx, s.stdin)
 	} else {

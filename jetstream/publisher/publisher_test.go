@@ -142,3 +142,96 @@ func TestCancelKeepsTheWindow(t *testing.T) {
 		t.Errorf("%d acknowledged, want 10", got)
 	}
 }
+
+func TestLogsAsPublishersSeeThem(t *testing.T) {
+	srv, log := open(t, t.TempDir(), "127.0.0.1:0")
+	defer srv.Close()
+	var acks []publisher.Ack
+	p := dial(t, publisher.Config{URL: "nats://" + srv.Addr(), OnAck: func(a publisher.Ack) { acks = append(acks, a) }})
+	st, err := log.State(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for stored, err := range p.Stored(t.Context(), "events", 0) {
+		t.Fatalf("an empty log has %+v, error %v", stored, err)
+	}
+	publish(t, p, 1, 1000)
+	publish(t, p, 1000, 1000)
+	if err := p.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(acks) != 1001 || acks[6] != (publisher.Ack{Seq: 7}) || acks[1000] != (publisher.Ack{Seq: 1000, Duplicate: true}) {
+		t.Errorf("%d acknowledgements, the last is %+v", len(acks), acks[len(acks)-1])
+	}
+	l, err := p.Log(t.Context(), "events")
+	if err != nil || !l.Created.Equal(st.Created) || l.First != 1 || l.Last != 1000 || fmt.Sprint(l.Subjects) != "[events]" {
+		t.Errorf("got log %+v, error %v", l, err)
+	}
+	if _, err := p.Log(t.Context(), "none"); !errors.Is(err, publisher.ErrNoLog) {
+		t.Errorf("a log that does not exist: got error %v", err)
+	}
+	if names, err := p.Logs(t.Context()); err != nil || fmt.Sprint(names) != "[events]" {
+		t.Errorf("the logs are %v, error %v", names, err)
+	}
+	if name, err := p.LogOf(t.Context(), "events"); err != nil || name != "events" {
+		t.Errorf("the subject's log is %q, error %v", name, err)
+	}
+	if _, err := p.LogOf(t.Context(), "none"); !errors.Is(err, publisher.ErrNoLog) {
+		t.Errorf("a subject of no log: got error %v", err)
+	}
+	next := uint64(400)
+	for stored, err := range p.Stored(t.Context(), "events", next) {
+		next++
+		if err != nil || stored.Seq != next || stored.ID != fmt.Sprint(next) || stored.Time.IsZero() {
+			t.Fatalf("got %+v, error %v; want event %d", stored, err, next)
+		}
+	}
+	if next != 1000 {
+		t.Errorf("the last event of the log is %d", next)
+	}
+	if stored, ok, err := p.At(t.Context(), "events", 500); err != nil || !ok || stored.ID != "500" {
+		t.Errorf("got %+v, %v, error %v", stored, ok, err)
+	}
+	if _, ok, err := p.At(t.Context(), "events", 1001); err != nil || ok {
+		t.Errorf("an event that does not exist: %v, error %v", ok, err)
+	}
+}
+
+func TestMarks(t *testing.T) {
+	dir := t.TempDir()
+	srv, _ := open(t, dir, "127.0.0.1:0")
+	p := dial(t, publisher.Config{URL: "nats://" + srv.Addr()})
+	if marks, err := p.Marks(t.Context(), "a.*"); err != nil || len(marks) != 0 {
+		t.Errorf("there are marks %v, error %v", marks, err)
+	}
+	if m, err := p.Mark(t.Context(), "a.b"); err != nil || m.Revision != 0 {
+		t.Errorf("got mark %+v, error %v", m, err)
+	}
+	first, err := p.SetMark(t.Context(), "a.b", []byte("1"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.SetMark(t.Context(), "a.b", []byte("2"), 0); !errors.Is(err, publisher.ErrMarkChanged) {
+		t.Errorf("a mark that exists was made: %v", err)
+	}
+	second, err := p.SetMark(t.Context(), "a.b", []byte("2"), first)
+	if err != nil || second == first {
+		t.Fatalf("revision %d, error %v", second, err)
+	}
+	if _, err := p.SetMark(t.Context(), "a.b", []byte("3"), first); !errors.Is(err, publisher.ErrMarkChanged) {
+		t.Errorf("a mark that had changed was set: %v", err)
+	}
+	if _, err := p.SetMark(t.Context(), "c.d", nil, 0); err != nil {
+		t.Error(err)
+	}
+	if err := srv.Close(); err != nil {
+		t.Fatal(err)
+	}
+	srv, _ = open(t, dir, "127.0.0.1:0")
+	defer srv.Close()
+	p = dial(t, publisher.Config{URL: "nats://" + srv.Addr()})
+	marks, err := p.Marks(t.Context(), "a.*")
+	if err != nil || len(marks) != 1 || marks[0].Key != "a.b" || string(marks[0].Value) != "2" || marks[0].Revision != second || marks[0].At.IsZero() {
+		t.Errorf("after a restart there are marks %+v, error %v", marks, err)
+	}
+}

@@ -1,0 +1,200 @@
+package views
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// viewPath is the file of a version of a view.
+func (e *Engine) viewPath(def *ViewDef, version uint64) string {
+	name := url.PathEscape(strings.ToLower(def.Database + "." + def.Name))
+	return filepath.Join(e.dir, "views", fmt.Sprintf("%s.%d.db", name, version))
+}
+
+// removeStrayFiles deletes the files of versions that no view uses, and copies
+// that reads have left.
+func (e *Engine) removeStrayFiles(entries map[string]*viewEntry) {
+	used := map[string]bool{}
+	for _, entry := range entries {
+		used[e.viewPath(entry.Def, entry.Version)] = true
+		for _, other := range []*versionEntry{entry.Building, entry.Previous} {
+			if other != nil {
+				used[e.viewPath(other.Def, other.Version)] = true
+			}
+		}
+	}
+	paths, _ := filepath.Glob(filepath.Join(e.dir, "views", "*.db"))
+	for _, path := range paths {
+		if !used[path] {
+			if err := os.Remove(path); err != nil {
+				e.log.Warn("cannot remove a file that no view uses", "path", path, "error", err)
+			}
+		}
+	}
+}
+
+// recoverView opens the versions of a view and attaches them to their stream.
+// It returns the builds that are to begin, or go on, once everything runs.
+func (e *Engine) recoverView(ctx context.Context, entry *viewEntry) (builds []buildOrder) {
+	key := nameKey(entry.Def.Database, entry.Def.Name)
+	if !entry.Built {
+		return []buildOrder{{def: entry.Def, version: entry.Version}}
+	}
+	v, again := e.recoverVersion(ctx, entry.Def, entry.Version)
+	if v != nil {
+		e.views[key] = v
+	}
+	if p := entry.Previous; p != nil {
+		if old, _ := e.recoverVersion(ctx, p.Def, p.Version); old != nil && old.failure() == nil {
+			e.keep(key, old, p.Until)
+		} else {
+			e.log.Error("the previous version of a view is lost: ROLLBACK is not possible", "view", p.Def.Name)
+		}
+	}
+	switch b := entry.Building; {
+	case again:
+		builds = append(builds, buildOrder{def: entry.Def})
+	case b != nil && v != nil:
+		builds = append(builds, buildOrder{def: b.Def, version: b.Version, replaces: v, replay: b.Replay})
+	}
+	return builds
+}
+
+// recoverVersion opens the file of a version and attaches it to its stream. It
+// returns nil and true where the view must be built again.
+func (e *Engine) recoverVersion(ctx context.Context, def *ViewDef, version uint64) (v *View, again bool) {
+	log := e.log.With("view", def.Name)
+	s, ok := e.streams[nameKey(def.Database, def.Stream)]
+	if !ok {
+		log.Error("the stream of a view is gone; the view is not served", "stream", def.Stream)
+		return nil, false
+	}
+	plan, err := e.compile(def, s.Def)
+	if err != nil {
+		v := newView(e, s.Stream, def, &ViewPlan{}, version)
+		v.fail(fmt.Errorf("its definition no longer compiles: %w", err))
+		return v, false
+	}
+	v = newView(e, s.Stream, def, plan, version)
+	var meta *storeMeta
+	err = guard("open view", func() (err error) {
+		meta, err = v.openExisting(ctx)
+		return err
+	})
+	if err != nil {
+		if v.store != nil {
+			_ = v.store.db.Close()
+			v.store = nil
+		}
+		if s.id.First > 1 {
+			// History below the log's floor cannot be computed again.
+			v.fail(fmt.Errorf("its file is not to be trusted (%w), and the log begins at sequence %d only: DROP and CREATE the view to have it without what came before", err, s.id.First))
+			return v, false
+		}
+		log.Error("the view's file is not to be trusted; the view is built again from the log", "reason", err)
+		return nil, true
+	}
+	v.cut.Store(meta.Cut)
+	if err := s.attach(v, meta, nil, nil); err != nil {
+		v.fail(err)
+	}
+	v.startSchedule()
+	return v, false
+}
+
+// openExisting opens the view's file and checks that it is the view of this log.
+func (v *View) openExisting(ctx context.Context) (*storeMeta, error) {
+	path := v.eng.viewPath(v.Def(), v.Version)
+	if _, err := os.Stat(path); err != nil {
+		return nil, errors.New("the file is missing")
+	}
+	var err error
+	if v.store, err = openStore(path, v.plan.Specs()); err != nil {
+		return nil, err
+	}
+	meta, err := v.store.view()
+	if err != nil {
+		return nil, err
+	}
+	if meta.Definition != v.Def().Query {
+		return nil, errors.New("the file is that of another definition")
+	}
+	if err := v.checkLog(ctx, meta); err != nil {
+		return nil, err
+	}
+	if err := v.store.update(v.settle); err != nil {
+		return nil, err
+	}
+	return v.store.view()
+}
+
+// settle brings the file in line with the definition and with the end of the
+// process that wrote it.
+func (v *View) settle(tx *bolt.Tx, m *storeMeta) error {
+	// Where a crash came between the two, the checkpoint decides: the rows may
+	// then count events twice, or lack some, as the view's delivery has it.
+	m.Applied, m.AppliedTime = m.Resume, m.ResumeTime
+	if err := v.convert(tx, m); err != nil {
+		return err
+	}
+	if err := v.prune(tx, m); err != nil {
+		return err
+	}
+	return failInterruptedRuns(tx, m)
+}
+
+// checkLog compares the view's checkpoint with the log. After a power cut a
+// log can come back shorter than a view that was synced, and give the lost
+// sequences to other events.
+func (v *View) checkLog(ctx context.Context, m *storeMeta) error {
+	id := v.stream.id
+	if id.Created.UnixNano() != m.LogCreated {
+		return fmt.Errorf("the log is another one: made at %s", id.Created)
+	}
+	if m.Resume > id.Last {
+		return fmt.Errorf("the log ends at sequence %d, but the view has applied %d", id.Last, m.Resume)
+	}
+	if m.Resume < id.First || m.Resume == 0 {
+		return nil // nothing left to compare with
+	}
+	for recs, err := range v.stream.log.Read(ctx, m.Resume-1, m.Resume) {
+		if err != nil {
+			return err
+		}
+		if r := recs[0]; m.ResumeTime != 0 && r.Time != m.ResumeTime {
+			return fmt.Errorf("the log holds another event at sequence %d than the one that the view has applied", r.Seq)
+		}
+	}
+	return nil
+}
+
+// failInterruptedRuns marks the batch runs that were running when weir stopped.
+// Their epochs are still there, so nothing is lost, and they are tried again.
+func failInterruptedRuns(tx *bolt.Tx, m *storeMeta) error {
+	var running []BatchRun
+	err := tx.Bucket(bucketRuns).ForEach(func(_, raw []byte) error {
+		var r BatchRun
+		err := json.Unmarshal(raw, &r)
+		if r.State == StateRunning {
+			running = append(running, r)
+		}
+		return err
+	})
+	for i := 0; i < len(running) && err == nil; i++ {
+		r := &running[i]
+		r.State, r.Error, r.Finished = StateFailed, errStopped.Error(), now()
+		if r.again() && r.From == m.Cut+1 {
+			m.Retry = r.ID
+		}
+		err = putRun(tx, r)
+	}
+	return err
+}
