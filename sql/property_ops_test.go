@@ -23,7 +23,9 @@ func (w *world) operate() {
 	if v == nil {
 		return
 	}
-	switch n := w.r.IntN(12); {
+	switch n := w.r.IntN(14); {
+	case n >= 12:
+		w.rollback(v)
 	case n < 3:
 		w.rerun(v)
 	case n < 5:
@@ -82,40 +84,51 @@ func (w *world) failBatch(v *views.View) {
 	}
 }
 
-// failView makes a commit of a view fail, as a full disk does. The others go
-// on, and FULL has it back.
+// failView makes a view fail: for a while, as a full disk does, when it answers
+// all the same, or for good, when FULL has it back. The others go on.
 func (w *world) failView(v *views.View) {
-	if w.trimmed {
-		return // it could not be built again
-	}
 	name := v.Def().Name
 	w.settle()
-	fault.Set("view.commit:"+name, math.MaxInt)
-	w.did("fail the next commit of %s", name)
+	point := pick(w.r, "view.commit:", "view.apply:") + name
+	if strings.HasPrefix(point, "view.apply") && w.trimmed {
+		return // it could not be built again
+	}
+	fault.Set(point, math.MaxInt)
+	w.did("fail %s", point)
 	if _, err := w.broker.Publish(w.t.Context(), "ev", []views.Message{{Payload: []byte(`[]`)}}); err != nil {
 		w.t.Fatal(err)
 	}
 	w.events = append(w.events, plainEvent{})
+	w.await(name, views.ViewFailed)
+	for _, other := range w.viewList() {
+		if other != v || strings.HasPrefix(point, "view.commit") {
+			w.checkView(other)
+		}
+	}
+	fault.Set(point, 0)
+	if strings.HasPrefix(point, "view.apply") {
+		w.exec("REFRESH MATERIALIZED VIEW " + name + " FULL")
+	}
+	w.await(name, views.ViewLive)
+	w.check()
+}
+
+// await waits until a view is in a state.
+func (w *world) await(name, state string) {
+	w.t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		infos, err := w.engine.ViewInfos(w.t.Context())
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if i := slices.IndexFunc(infos, func(i views.ViewInfo) bool { return i.Def.Name == name }); infos[i].State == views.ViewFailed {
-			break
+		i := slices.IndexFunc(infos, func(i views.ViewInfo) bool { return i.Def.Name == name })
+		if infos[i].State == state {
+			return
 		}
 		if time.Now().After(deadline) {
-			w.t.Fatalf("view %s has not failed", name)
+			w.t.Fatalf("view %s is %s, not %s: %s", name, infos[i].State, state, infos[i].Error)
 		}
 	}
-	fault.Set("view.commit:"+name, 0)
-	for _, other := range w.viewList() {
-		if other != v {
-			w.checkView(other)
-		}
-	}
-	w.exec("REFRESH MATERIALIZED VIEW " + name + " FULL")
-	w.check()
 }
 
 // alter gives a view other options.
@@ -133,6 +146,12 @@ func (w *world) alter(v *views.View) {
 	}
 	w.try(fmt.Sprintf("ALTER MATERIALIZED VIEW %s SET (%s)", v.Def().Name, set))
 	w.checkView(v)
+}
+
+// rollback puts the version before the last back, where there is one.
+func (w *world) rollback(v *views.View) {
+	w.try("ALTER MATERIALIZED VIEW "+v.Def().Name+" ROLLBACK", "no previous version")
+	w.check()
 }
 
 // audit compares a view with the log by weir's own means.

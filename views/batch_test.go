@@ -383,10 +383,22 @@ func changeRows(t *testing.T, dir string, do func(b *bolt.Bucket) error) {
 // keyOf is the stored key of the row with the key k.
 func keyOf(k int64) []byte { return partial.AppendKey(nil, column.Value{Kind: column.Int, I: k}) }
 
-// TestFailedViewStandsAlone shows that a view whose file cannot be written is
-// failed with the error, and neither stops the others nor loses anything: FULL
-// builds it anew.
-func TestFailedViewStandsAlone(t *testing.T) {
+// inState waits until view w is in a state, for a reason.
+func inState(t *testing.T, e *views.Engine, state, reason string) {
+	t.Helper()
+	eventually(t, "w to be "+state, func() (string, bool) {
+		infos, err := e.ViewInfos(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := infos[len(infos)-1]
+		return fmt.Sprint(w.State, w.Error), w.State == state && strings.Contains(w.Error, reason)
+	})
+}
+
+// openTwo returns openCounting with a second view, w.
+func openTwo(t *testing.T) (e *views.Engine, w *views.View, publish func(n int)) {
+	t.Helper()
 	t.Cleanup(fault.Reset)
 	e, v, publish := openCounting(t, t.TempDir())
 	def := *v.Def()
@@ -394,22 +406,51 @@ func TestFailedViewStandsAlone(t *testing.T) {
 	if err := e.CreateView(t.Context(), &def, false); err != nil {
 		t.Fatal(err)
 	}
-	fault.Set("view.commit:w", 1)
+	w, err := e.View(views.DefaultDatabase, "w")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e, w, publish
+}
+
+// TestViewThatCannotBeWritten shows that a view whose file takes no commits is
+// failed with the error, still answers right, neither stops the others nor
+// loses anything, and is well again as soon as the file can be written.
+func TestViewThatCannotBeWritten(t *testing.T) {
+	e, w, publish := openTwo(t)
+	fault.Set("view.commit:w", 1000)
 	publish(longReadKeys)
-	eventually(t, "w to fail", func() (string, bool) {
-		infos, err := e.ViewInfos(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return fmt.Sprint(infos[1].State, infos[1].Error), infos[1].State == views.ViewFailed && strings.Contains(infos[1].Error, "injected")
-	})
+	inState(t, e, views.ViewFailed, "injected")
 	publish(longReadKeys)
 	if err := readOnceCounts(e, 2); err != nil {
 		t.Error(err)
 	}
-	w, err := e.View(views.DefaultDatabase, "w")
-	if err != nil {
-		t.Fatal(err)
+	var set views.ReadSet
+	defer set.Close()
+	snap, err := set.Snapshot(w)
+	if err != nil || snap.Seq != 2*longReadKeys || snap.Count(views.Serving) != longReadKeys {
+		t.Errorf("reading it: %v", err)
+	}
+	if _, err := e.Refresh(t.Context(), w, false); err == nil {
+		t.Error("REFRESH of a view that cannot be written succeeded")
+	}
+	fault.Reset()
+	inState(t, e, views.ViewLive, "")
+	if a, err := e.Audit(t.Context(), w); err != nil || a.Different != 0 || a.Seq != 2*longReadKeys {
+		t.Errorf("audit: %+v, %v", a, err)
+	}
+}
+
+// TestFailedViewStandsAlone shows that a view that fails for good stops alone,
+// and that FULL builds it anew.
+func TestFailedViewStandsAlone(t *testing.T) {
+	e, w, publish := openTwo(t)
+	fault.Set("view.apply:w", 1)
+	publish(longReadKeys)
+	inState(t, e, views.ViewFailed, "injected")
+	publish(longReadKeys)
+	if err := readOnceCounts(e, 2); err != nil {
+		t.Error(err)
 	}
 	var set views.ReadSet
 	defer set.Close()
@@ -422,7 +463,7 @@ func TestFailedViewStandsAlone(t *testing.T) {
 	if _, err := e.Refresh(t.Context(), w, true); err != nil {
 		t.Fatal(err)
 	}
-	w, err = e.View(views.DefaultDatabase, "w")
+	w, err := e.View(views.DefaultDatabase, "w")
 	if err != nil {
 		t.Fatal(err)
 	}

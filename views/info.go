@@ -2,6 +2,7 @@ package views
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -65,6 +66,9 @@ func (v *View) info(st LogState) ViewInfo {
 	if err != nil {
 		i.State, i.Error = ViewFailed, err.Error()
 		return i
+	}
+	if err := v.trouble(); err != nil {
+		i.State, i.Error = ViewFailed, fmt.Sprintf("its file cannot be written, which is tried again each second; it answers from memory: %v", err)
 	}
 	i.Applied, i.Batch, i.Gaps = s.Seq, s.meta.Cut, s.meta.Gaps
 	i.Rows, i.Bytes = s.Count(Serving), s.bytes()

@@ -176,13 +176,16 @@ func openBolt(path string, opts *bolt.Options) (db *bolt.DB, err error) {
 	return db, nil
 }
 
+// errDamaged says that a file holds what weir did not write.
+var errDamaged = errors.New("the file is damaged")
+
 // guard runs f and returns a panic of it, as of bbolt on a damaged page, as an
 // error.
 func guard(what string, f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: the file is damaged: %v", what, p)
+			err = fmt.Errorf("%s: %w: %v", what, errDamaged, p)
 		}
 	}()
 	return f()

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"weir/internal/fault"
 	"weir/views/column"
 	"weir/views/partial"
 )
@@ -253,6 +254,9 @@ func (v *View) apply(old viewRuns, recs []Record, b *column.Batch, d *decoder, t
 			now = old
 		}
 	}()
+	if err := fault.Point("view.apply", v.Def().Name); err != nil {
+		panic(err)
+	}
 	first := 0
 	for recs[first].Seq <= at {
 		first++
@@ -320,11 +324,12 @@ const flushShare = 4
 // then once more.
 func (s *Stream) commitLoop(ctx context.Context) {
 	var committed uint64
+	all := true
 	for {
 		s.mu.Lock()
 		changed := s.changed
 		s.mu.Unlock()
-		if s.Applied() == committed {
+		if all && s.Applied() == committed {
 			select {
 			case <-ctx.Done():
 				s.commit()
@@ -333,8 +338,12 @@ func (s *Stream) commitLoop(ctx context.Context) {
 			}
 		}
 		start := time.Now()
-		committed = s.commit()
-		wait := time.NewTimer(max(flushIntervalMin, flushShare*time.Since(start)))
+		committed, all = s.commit()
+		pause := max(flushIntervalMin, flushShare*time.Since(start))
+		if !all {
+			pause = max(pause, commitRetry)
+		}
+		wait := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 		case <-wait.C:
@@ -343,21 +352,27 @@ func (s *Stream) commitLoop(ctx context.Context) {
 	}
 }
 
-// commit writes what was applied and returns the sequence it reached.
-func (s *Stream) commit() uint64 {
+// commitRetry is how long a commit that failed waits before it is tried again.
+const commitRetry = time.Second
+
+// commit writes what was applied and returns the sequence it reached, and
+// whether every view could be written.
+func (s *Stream) commit() (seq uint64, all bool) {
 	s.applyMu.Lock()
 	views := append([]*View(nil), s.views...)
 	s.applyMu.Unlock()
-	seq := s.state.Load().seq
+	seq, all = s.state.Load().seq, true
 	for _, v := range views {
 		if err := v.commit(nil); err != nil {
-			v.fail(err)
+			v.commitFailed(err)
+			all = false
 		}
 	}
 	if err := s.dead.commit(); err != nil {
 		s.eng.log.Error("cannot write dead letters", "stream", s.Def.Name, "error", err)
+		all = false
 	}
-	return seq
+	return seq, all
 }
 
 // errDetached says that a view has left its stream.

@@ -36,8 +36,9 @@ type View struct {
 	amount, wake chan struct{}
 	cut          atomic.Uint64 // storeMeta.Cut, for noticeAmount
 
-	mu  sync.Mutex
-	err error // why the view failed
+	mu    sync.Mutex
+	err   error // why the view failed
+	stuck error // why the last commit failed, which is tried again
 
 	stop context.CancelFunc // ends the scheduler
 	done chan struct{}      // closed when it has ended
@@ -80,6 +81,39 @@ func (v *View) failure() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.err
+}
+
+// commitFailed keeps why a commit could not be written. A disk that is full or
+// gives errors may come back: the view answers from memory meanwhile, and the
+// commit is tried again. What else a commit can fail of does not go away.
+func (v *View) commitFailed(err error) {
+	if errors.Is(err, errDamaged) || errors.Is(err, errDetached) {
+		v.fail(err)
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.stuck == nil {
+		v.log().Error("the view's file cannot be written; it answers from memory, and the commit is tried again", "error", err)
+	}
+	v.stuck = err
+}
+
+// commitWorks is what ends commitFailed.
+func (v *View) commitWorks() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.stuck != nil {
+		v.log().Info("the view's file can be written again")
+		v.stuck = nil
+	}
+}
+
+// trouble returns why the last commit failed, or nil.
+func (v *View) trouble() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.stuck
 }
 
 // commit writes the view's applied runs and their sequence in one transaction,
@@ -128,6 +162,7 @@ func (v *View) commit(also func(tx *bolt.Tx, m *storeMeta) error) error {
 		}
 		return fmt.Errorf("commit view %s: %w", v.Def().Name, err)
 	}
+	v.commitWorks()
 	v.cut.Store(cut)
 	v.stream.dropCommitted(v, seq)
 	return nil
