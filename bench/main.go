@@ -9,6 +9,7 @@
 //     JetStream takes with nobody reading, which is the ceiling;
 //   - freshness: from a publisher's acknowledgement to a SELECT that shows the
 //     event, at half the rate of the live run;
+//   - replay: the same freshness with replays beside it, and their rate;
 //   - recompute: REFRESH … FULL of one view in events/s, beside a bare loop
 //     that reads the same log, and one that reads and decodes it.
 //
@@ -101,7 +102,10 @@ func run(ctx context.Context, events int) error {
 		return err
 	}
 	fmt.Printf("live, three views     %8.0f events/s (%.0f %%)\n", fresh, 100*fresh/bare)
-	if err := freshness(ctx, bin, filepath.Join(dir, "fresh"), int(fresh/2)); err != nil {
+	if err := freshness(ctx, bin, filepath.Join(dir, "fresh"), int(fresh/2), 0); err != nil {
+		return err
+	}
+	if err := freshness(ctx, bin, filepath.Join(dir, "beside"), int(fresh/2), events); err != nil {
 		return err
 	}
 	return recompute(ctx, bin, data, events)
@@ -234,9 +238,14 @@ func live(ctx context.Context, bin, data string, events int, definitions []strin
 	return float64(events) / took.Seconds(), w.stop()
 }
 
+// replayed is the view that is replayed beside the others.
+const replayed = `CREATE MATERIALIZED VIEW replayed WITH (mode = 'kappa', keep_previous = '0') AS SELECT campaign, user, COUNT(*) AS n FROM ads GROUP BY campaign, user`
+
 // freshness polls a count while a publisher runs and compares what it shows
-// with what the publisher says is acknowledged.
-func freshness(ctx context.Context, bin, data string, rate int) error {
+// with what the publisher says is acknowledged. With history it does so twice:
+// as it is, with so many events in the log before, and with one replay after
+// the other beside it.
+func freshness(ctx context.Context, bin, data string, rate, history int) error {
 	w, err := start(ctx, bin, data)
 	if err != nil {
 		return err
@@ -244,7 +253,57 @@ func freshness(ctx context.Context, bin, data string, rate int) error {
 	if err := w.exec(append([]string{stream}, threeViews...)...); err != nil {
 		return err
 	}
-	cmd := publisherProcess(ctx, w.nats, rate*5, rate)
+	if history == 0 {
+		return errors.Join(w.measure("freshness", rate), w.stop())
+	}
+	if err := w.exec(replayed); err != nil {
+		return err
+	}
+	if _, err := runPublisher(ctx, w.nats, history); err != nil {
+		return err
+	}
+	if err := w.measure("  with a log behind it", rate); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	beside, stop := context.WithCancel(ctx)
+	go func() { ended <- w.replays(beside) }()
+	err = w.measure("  and replays beside", rate)
+	stop()
+	return errors.Join(err, <-ended, w.stop())
+}
+
+// replays refreshes the view that is replayed until ctx is done, and prints
+// how fast that was.
+func (w *weir) replays(ctx context.Context) error {
+	db, err := w.db.Conn(w.ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	begin := time.Now()
+	done := make(chan error, 1)
+	go func() {
+		for ctx.Err() == nil {
+			if _, err := db.ExecContext(w.ctx, "REFRESH MATERIALIZED VIEW replayed"); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	<-ctx.Done()
+	var events float64
+	var jobs int
+	took := time.Since(begin)
+	err = w.db.QueryRowContext(w.ctx, "SELECT SUM(events_done), COUNT(*) FROM weir.jobs WHERE kind = 'replay'").Scan(&events, &jobs)
+	fmt.Printf("  the replays         %8.0f events/s\n", events/took.Seconds())
+	return errors.Join(err, <-done)
+}
+
+// measure prints the freshness while a publisher sends for five seconds.
+func (w *weir) measure(what string, rate int) error {
+	cmd := publisherProcess(w.ctx, w.nats, rate*5, rate)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -261,9 +320,9 @@ func freshness(ctx context.Context, bin, data string, rate int) error {
 	}
 	slices.Sort(waits)
 	at := func(p float64) time.Duration { return waits[min(int(p*float64(len(waits))), len(waits)-1)] }
-	fmt.Printf("freshness             p50 %v, p99 %v from ack to SELECT, %d samples at %d events/s\n",
+	fmt.Printf("%-22s p50 %v, p99 %v from ack to SELECT, %d samples at %d events/s\n", what,
 		at(0.5).Round(10*time.Microsecond), at(0.99).Round(10*time.Microsecond), len(waits), rate)
-	return w.stop()
+	return nil
 }
 
 // followAcks measures, for acknowledgements as the publisher prints them, how

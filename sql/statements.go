@@ -556,6 +556,11 @@ func viewOption(def *views.ViewDef, o ddl.Option) (err error) {
 		def.SpeedRetention, err = ddl.ParseDuration(o.Value)
 	case "retention":
 		def.Retention, err = ddl.ParseDuration(o.Value)
+	case "replay_rate":
+		def.ReplayRate, err = strconv.ParseUint(o.Value, 10, 64)
+		if err != nil {
+			err = errors.New("the rate is a whole number of events a second, and 0 is no bound")
+		}
 	case "batch_events":
 		def.BatchEvents, err = strconv.ParseUint(o.Value, 10, 64)
 		if err != nil || def.BatchEvents == 0 {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
+
+	"weir/internal/fault"
 )
 
 // AlterView gives a view other options: def is its definition with them, which
@@ -29,6 +31,7 @@ func (e *Engine) AlterView(ctx context.Context, v *View, def *ViewDef) error {
 	if err := e.alterEntry(key, v, def); err != nil {
 		return err
 	}
+	fault.Crash("alter.named")
 	var cut uint64
 	err := v.commit(func(tx *bolt.Tx, m *storeMeta) error {
 		if err := v.convert(tx, m); err != nil {
@@ -43,6 +46,7 @@ func (e *Engine) AlterView(ctx context.Context, v *View, def *ViewDef) error {
 	if err != nil {
 		return fmt.Errorf("the options of %s are changed, but not yet its file: %w", def.Name, err)
 	}
+	fault.Crash("alter.written")
 	v.cut.Store(cut)
 	v.rouse()
 	return nil

@@ -345,11 +345,14 @@ func (v *View) attempt(ctx context.Context, br *BatchRun) (err error) {
 			return err
 		}
 	}
+	fault.Crash("batch.begun")
 	job, ctx := v.eng.startJob(ctx, JobBatch, v.Def().Name, br.To-br.From+1)
 	defer func() { job.end(err) }()
 	put, err := v.derive(ctx, br, job)
 	if err == nil {
+		fault.Crash("batch.computed")
 		if err = v.finishRun(br, put); err == nil {
+			fault.Crash("batch.written")
 			return nil
 		}
 	}
@@ -363,6 +366,7 @@ func (v *View) attempt(ctx context.Context, br *BatchRun) (err error) {
 	case ctx.Err() != nil:
 		br.State, br.Error = StateCancelled, ErrCancelled.Error()
 	}
+	fault.Crash("batch.failing")
 	if e := v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
 		switch {
 		case br.State == StateFailed && br.again():
@@ -374,6 +378,7 @@ func (v *View) attempt(ctx context.Context, br *BatchRun) (err error) {
 	}); e != nil {
 		v.log().Error("cannot write down that a batch run failed", "error", e)
 	}
+	fault.Crash("batch.failed")
 	v.rouse()
 	return err
 }
@@ -566,5 +571,7 @@ func (v *View) prune(tx *bolt.Tx, m *storeMeta) error {
 }
 
 func (v *View) pruneRetired() error {
-	return v.store.update(v.prune)
+	err := v.store.update(v.prune)
+	fault.Crash("retired.dropped")
+	return err
 }

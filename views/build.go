@@ -180,6 +180,7 @@ func (e *Engine) build(ctx context.Context, v *View, b *build) (err error) {
 	if err := e.noteBuild(b); err != nil {
 		return err
 	}
+	fault.Crash("build.noted")
 	defer func() {
 		if err == nil {
 			return
@@ -210,12 +211,14 @@ func (e *Engine) build(ctx context.Context, v *View, b *build) (err error) {
 		if target, err = old.closeEpoch(); err != nil {
 			return err
 		}
+		fault.Crash("replay.closed")
 	}
 	started := e.clock.Now()
 	at, err := v.beginBuild(ctx, st)
 	if err != nil {
 		return err
 	}
+	fault.Crash("build.opened")
 	b.job.setTotal(target)
 	for at < target {
 		if at, err = v.buildStep(ctx, at, min(at+buildChunk, target), b.job); err != nil {
@@ -225,10 +228,12 @@ func (e *Engine) build(ctx context.Context, v *View, b *build) (err error) {
 	if err := v.takeOver(b, target, started); err != nil {
 		return err
 	}
+	fault.Crash("build.taken_over")
 	pending, err := v.catchUp(ctx, at, b.job)
 	if err != nil {
 		return err
 	}
+	fault.Crash("build.caught_up")
 	return e.install(v, b.replaces, pending)
 }
 
@@ -247,6 +252,7 @@ func (e *Engine) noteBuild(b *build) error {
 func (e *Engine) forgetBuild(v *View, b *build) {
 	key := nameKey(b.def.Database, b.def.Name)
 	_ = os.Remove(e.viewPath(b.def, v.Version))
+	fault.Crash("forget.removed")
 	err := e.catalog.changeView(key, func(entry *viewEntry) {
 		if entry.Building != nil && entry.Building.Version == b.version {
 			entry.Building = nil
@@ -255,6 +261,7 @@ func (e *Engine) forgetBuild(v *View, b *build) {
 	if b.replaces == nil && err == nil {
 		err = e.catalog.endView(key, b.version)
 	}
+	fault.Crash("forget.done")
 	if err != nil {
 		e.log.Error("cannot write down that a build has ended", "view", b.def.Name, "error", err)
 	}
@@ -366,6 +373,7 @@ func (v *View) takeOver(b *build, at uint64, started time.Time) error {
 		if err := v.store.inheritRuns(old.store); err != nil {
 			return err
 		}
+		fault.Crash("build.inherited")
 	}
 	if at == 0 || v.Def().Mode == Kappa && !b.replay {
 		return nil

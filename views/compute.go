@@ -20,8 +20,13 @@ var computeWorkers = min(max(runtime.GOMAXPROCS(0)-1, 1), 8)
 
 // compute runs the events in (after, until] through the view's pipeline into a
 // table of its own. progress is told how far it is. What the log does not hold
-// is counted as gaps.
+// is counted as gaps. It yields to the live layer.
 func (v *View) compute(ctx context.Context, after, until uint64, progress func(seq uint64)) (*run, error) {
+	return v.computeAt(ctx, after, until, v.eng.newPacer(v.Def().ReplayRate), progress)
+}
+
+// computeAt is compute at the pacer's speed; nil does not wait.
+func (v *View) computeAt(ctx context.Context, after, until uint64, pace *pacer, progress func(seq uint64)) (*run, error) {
 	r := &run{from: after, to: until, span: noSpan, watermark: noSpan.Max, whole: after + 1, table: partial.NewTable(v.plan.Specs())}
 	if after >= until {
 		return r, nil
@@ -33,7 +38,7 @@ func (v *View) compute(ctx context.Context, after, until uint64, progress func(s
 			return nil, err
 		}
 	}
-	err := v.feed(ctx, r, workers, progress)
+	err := v.feed(ctx, r, workers, pace, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -52,8 +57,9 @@ func (v *View) compute(ctx context.Context, after, until uint64, progress func(s
 }
 
 // feed reads the records of r's range from the log and gives them to the
-// workers. A single one is called as they come; several have copies.
-func (v *View) feed(ctx context.Context, r *run, workers []*worker, progress func(seq uint64)) error {
+// workers, as fast as pace allows. A single one is called as they come; several
+// have copies.
+func (v *View) feed(ctx context.Context, r *run, workers []*worker, pace *pacer, progress func(seq uint64)) error {
 	r.seen = r.from
 	take := workers[0].take
 	group, ctx := errgroup.WithContext(ctx)
@@ -72,7 +78,14 @@ func (v *View) feed(ctx context.Context, r *run, workers []*worker, progress fun
 			}
 		}
 	}
-	err := v.read(ctx, r, take, progress)
+	err := v.read(ctx, r, func(recs []Record) error {
+		n := len(recs)
+		err := take(recs)
+		if pace != nil {
+			pace.wait(ctx, n)
+		}
+		return err
+	}, progress)
 	if batches != nil {
 		close(batches)
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"weir/internal/fault"
 )
 
 // deadMax bounds the dead letters that are kept; beyond it the oldest go. All
@@ -100,6 +102,7 @@ func (d *deadStore) commit() error {
 }
 
 func (d *deadStore) save(pending []DeadLetter, m deadMeta) error {
+	fault.Crash("dead.before")
 	err := d.db.Update(func(tx *bolt.Tx) error {
 		b := tx.Bucket(bucketDead)
 		for i := range pending {
@@ -123,6 +126,7 @@ func (d *deadStore) save(pending []DeadLetter, m deadMeta) error {
 	if err != nil {
 		return err
 	}
+	fault.Crash("dead.after")
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := 0

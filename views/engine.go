@@ -14,6 +14,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"weir/internal/fault"
 )
 
 // Config says where an Engine keeps its files and what it works with.
@@ -46,6 +48,7 @@ type Engine struct {
 	clock    Clock
 	catalog  *catalog
 	jobs     jobs
+	governor governor
 
 	ctx  context.Context // of builds and schedulers
 	stop context.CancelFunc
@@ -137,6 +140,7 @@ func (e *Engine) recover(ctx context.Context) error {
 		return fmt.Errorf("catalog: %w", err)
 	}
 	e.removeStrayFiles(entries)
+	fault.Crash("recover.strays")
 	var builds []buildOrder
 	for _, entry := range entries {
 		builds = append(builds, e.recoverView(ctx, entry)...)
@@ -150,6 +154,7 @@ func (e *Engine) recover(ctx context.Context) error {
 		}
 	}
 	e.catchUp(ctx)
+	fault.Crash("recover.caught_up")
 	for _, o := range builds {
 		if _, err := e.startBuild(o); err != nil {
 			e.log.Error("cannot build view", "view", o.def.Name, "error", err)
@@ -376,16 +381,21 @@ func (e *Engine) CreateStream(ctx context.Context, def *StreamDef) error {
 	if err := e.catalog.put(bucketCreating, key, def); err != nil {
 		return err
 	}
+	fault.Crash("create.noted")
 	log, err := e.broker.CreateLog(ctx, logConfig(def))
 	if err != nil {
 		return errors.Join(err, e.catalog.put(bucketCreating, key, nil))
 	}
+	fault.Crash("create.logged")
 	s, err := e.addStream(ctx, def, log)
 	if err != nil {
 		return err
 	}
 	e.run(s)
-	return e.catalog.moveStream(bucketCreating, bucketStreams, key, def)
+	fault.Crash("create.running")
+	err = e.catalog.moveStream(bucketCreating, bucketStreams, key, def)
+	fault.Crash("create.done")
+	return err
 }
 
 // finishCreates makes the streams whose CREATE a crash cut short: their logs
@@ -404,6 +414,7 @@ func (e *Engine) finishCreates(ctx context.Context) error {
 			}
 			continue
 		}
+		fault.Crash("recover.created")
 		if err := e.catalog.moveStream(bucketCreating, bucketStreams, key, def); err != nil {
 			return err
 		}
@@ -475,7 +486,9 @@ func (e *Engine) DropStream(ctx context.Context, database, name string) error {
 	delete(e.streams, key)
 	e.mu.Unlock()
 	s.halt()
+	fault.Crash("dropstream.halted")
 	err := e.catalog.moveStream(bucketStreams, bucketDropped, key, s.Def)
+	fault.Crash("dropstream.noted")
 	if e1 := s.dead.close(); err == nil {
 		err = e1
 	}
@@ -491,10 +504,14 @@ func (e *Engine) finishDrop(ctx context.Context, def *StreamDef) error {
 	if err := os.Remove(e.deadPath(def)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	fault.Crash("dropstream.dead")
 	if err := e.broker.DeleteLog(ctx, logName(def.Database, def.Name)); err != nil && !errors.Is(err, ErrNoLog) {
 		return err
 	}
-	return e.catalog.put(bucketDropped, nameKey(def.Database, def.Name), nil)
+	fault.Crash("dropstream.log")
+	err := e.catalog.put(bucketDropped, nameKey(def.Database, def.Name), nil)
+	fault.Crash("dropstream.done")
+	return err
 }
 
 // finishDrops is finishDrop of every stream that needs it.

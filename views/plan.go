@@ -114,6 +114,7 @@ type ViewDef struct {
 	SpeedRetention time.Duration // how long v_speed shows epochs that batch has covered; 0 is not at all
 	Retention      time.Duration // windows that ended this long before the watermark are dropped; 0 keeps all
 	KeepPrevious   time.Duration // how long the version that is replaced is kept for ROLLBACK; 0 is not at all
+	ReplayRate     uint64        // events a second that a build, replay, recompute or audit reads at most; 0 is no bound
 	Delivery       Delivery
 	Text           string // canonical CREATE MATERIALIZED VIEW
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	bolt "go.etcd.io/bbolt"
+
+	"weir/internal/fault"
 )
 
 // viewPath is the file of a version of a view.
@@ -133,6 +135,7 @@ func (v *View) openExisting(ctx context.Context) (*storeMeta, error) {
 	if err := v.store.update(v.settle); err != nil {
 		return nil, err
 	}
+	fault.Crash("recover.settled")
 	return v.store.view()
 }
 

@@ -167,6 +167,7 @@ func (s *Stream) apply(recs []Record, b *column.Batch) error {
 	}
 	s.followed.Store(last.Seq)
 	s.publish(next)
+	s.eng.governor.lag.observe(time.Since(time.Unix(0, recs[0].Time)))
 	for _, v := range s.views {
 		v.noticeAmount(next.seq)
 	}

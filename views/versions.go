@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"weir/internal/fault"
 )
 
 // A previous is the version of a view that was replaced last. It stays current,
@@ -30,11 +32,12 @@ func (e *Engine) install(v, replaces *View, pending []*run) error {
 		return err
 	}
 	err = v.stream.attach(v, meta, pending, func(from, to uint64) (*run, error) {
-		return v.compute(e.ctx, from, to, func(uint64) {})
+		return v.computeAt(e.ctx, from, to, nil, func(uint64) {}) // the stream waits
 	})
 	if err != nil {
 		return err
 	}
+	fault.Crash("swap.attached")
 	e.versionMu.Lock()
 	defer e.versionMu.Unlock()
 	keep := time.Duration(0)
@@ -68,6 +71,7 @@ func (e *Engine) name(key string, v, old *View, keep time.Duration) error {
 	if err := e.catalog.put(bucketViews, key, entry); err != nil {
 		return err
 	}
+	fault.Crash("swap.named")
 	e.mu.Lock()
 	if e.views[key] != old {
 		e.mu.Unlock()
@@ -75,6 +79,7 @@ func (e *Engine) name(key string, v, old *View, keep time.Duration) error {
 	}
 	e.views[key] = v
 	e.mu.Unlock()
+	fault.Crash("swap.served")
 	// What was kept until now is no longer, unless it is v itself.
 	if p := e.unkeep(key); p != nil && p.view != v {
 		e.discard(p.view, replacedGrace)
@@ -130,6 +135,7 @@ func (e *Engine) dropPrevious(key string, p *previous) {
 	if err := e.catalog.changeView(key, func(entry *viewEntry) { entry.Previous = nil }); err != nil {
 		e.log.Error("cannot write down that a previous version has ended", "view", p.view.Def().Name, "error", err)
 	}
+	fault.Crash("previous.ended")
 	e.unkeep(key)
 	e.discard(p.view, replacedGrace)
 }
@@ -204,9 +210,11 @@ func (e *Engine) discard(v *View, grace time.Duration) {
 		if err := v.store.db.Close(); err != nil {
 			v.log().Warn("close view", "error", err)
 		}
+		fault.Crash("discard.closed")
 		if err := os.Remove(e.viewPath(v.Def(), v.Version)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			v.log().Warn("remove view", "error", err)
 		}
+		fault.Crash("discard.removed")
 	}()
 }
 
@@ -250,8 +258,10 @@ func (e *Engine) drop(key string, v *View, b *build) error {
 			e.discard(built, 0)
 		}
 	}
+	fault.Crash("drop.begun")
 	e.versionMu.Lock()
 	err := e.catalog.put(bucketViews, key, nil)
+	fault.Crash("drop.named")
 	p := e.unkeep(key)
 	e.versionMu.Unlock()
 	if p != nil {
