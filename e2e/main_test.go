@@ -13,6 +13,8 @@ import (
 
 var (
 	crashes = flag.Int("crashes", 4, "how often each crash test kills the server")
+	visits  = flag.Int("visits", 0, "how often TestCrashPoints visits each crash point; 0 is some of them, once")
+	kills   = flag.Int("kills", 4, "how often TestCrashPoints and TestCrashDeliveries kill the server at random, each")
 	seed    = flag.Uint64("seed", 0, "seed of the crash tests' random choices; 0 takes a new one")
 )
 

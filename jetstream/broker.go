@@ -49,6 +49,7 @@ func (s *Server) CreateLog(ctx context.Context, cfg views.LogConfig) (views.Log,
 	if err != nil {
 		return nil, fmt.Errorf("creating log %s: %w", cfg.Name, s.explainCreate(ctx, cfg, err))
 	}
+	s.changed.Add(1)
 	return s.remember(stream), nil
 }
 
@@ -254,6 +255,7 @@ func (s *Server) DeleteLog(ctx context.Context, name string) error {
 	}
 	s.logs.Delete(name)
 	err := s.js.DeleteStream(ctx, name)
+	s.changed.Add(1)
 	if err == nil || errors.Is(err, natsjs.ErrStreamNotFound) {
 		// The server can forget a log and leave its files: when it is killed in
 		// between, or when the files of an earlier log of that name are still
@@ -270,7 +272,7 @@ func (s *Server) DeleteLog(ctx context.Context, name string) error {
 
 // logDir is the folder where the server keeps a log.
 func (s *Server) logDir(name string) string {
-	return filepath.Join(s.ns.JetStreamConfig().StoreDir, natsserver.DEFAULT_GLOBAL_ACCOUNT, "streams", name)
+	return filepath.Join(s.cfg.Dir, natsserver.JetStreamStoreDir, natsserver.DEFAULT_GLOBAL_ACCOUNT, "streams", name)
 }
 
 // Logs returns the names of the logs, sorted.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -35,6 +36,9 @@ func (s *Server) Publish(ctx context.Context, name string, msgs []views.Message)
 	if len(msgs) == 0 {
 		return 0, nil
 	}
+	if err := s.cannotWrite(); err != nil {
+		return 0, fmt.Errorf("publishing to log %s: %w", name, err)
+	}
 	l, err := s.known(ctx, name)
 	if err != nil {
 		return 0, err
@@ -62,11 +66,8 @@ func (s *Server) known(ctx context.Context, name string) (*log, error) {
 func (l *log) checkMessages(msgs []views.Message) error {
 	checked := ""
 	for i, m := range msgs {
-		if strings.ContainsAny(m.ID, "\r\n") || m.ID != strings.TrimSpace(m.ID) {
-			return fmt.Errorf("message %d: ID %q: an ID may not hold line breaks, or begin or end with a space", i+1, m.ID)
-		}
-		if size := len(m.Payload) + len(m.ID); size > payloadMax-128 {
-			return fmt.Errorf("message %d: %d bytes are more than the %d that an event may have", i+1, size, payloadMax-128)
+		if err := checkMessage(m); err != nil {
+			return fmt.Errorf("message %d: %w", i+1, err)
 		}
 		if m.Subject == checked && i > 0 {
 			continue
@@ -79,6 +80,23 @@ func (l *log) checkMessages(msgs []views.Message) error {
 	return nil
 }
 
+// checkMessage refuses what the server would refuse whatever the subject.
+func checkMessage(m views.Message) error {
+	if strings.ContainsAny(m.ID, "\r\n") || m.ID != strings.TrimSpace(m.ID) {
+		return fmt.Errorf("ID %q: an ID may not hold line breaks, or begin or end with a space", m.ID)
+	}
+	size := len(m.Payload) + len(m.ID)
+	for name, values := range m.Header {
+		for _, value := range values {
+			size += len(name) + len(value) + len(": \r\n")
+		}
+	}
+	if size > payloadMax-128 {
+		return fmt.Errorf("%d bytes are more than the %d that an event may have", size, payloadMax-128)
+	}
+	return nil
+}
+
 func (l *log) checkSubject(subject string) error {
 	if subject == "" {
 		if first := l.subjects[0]; !natsserver.IsValidLiteralSubject(first) {
@@ -86,8 +104,8 @@ func (l *log) checkSubject(subject string) error {
 		}
 		return nil
 	}
-	if !natsserver.IsValidLiteralSubject(subject) || strings.ContainsAny(subject, " \t\r\n") {
-		return fmt.Errorf("subject %q is not valid: use words joined by dots", subject)
+	if err := checkLiteral(subject); err != nil {
+		return err
 	}
 	for _, pattern := range l.subjects {
 		if natsserver.SubjectMatchesFilter(subject, pattern) {
@@ -95,6 +113,13 @@ func (l *log) checkSubject(subject string) error {
 		}
 	}
 	return fmt.Errorf("subject %s is not the log's: it takes %s", subject, strings.Join(l.subjects, ", "))
+}
+
+func checkLiteral(subject string) error {
+	if !natsserver.IsValidLiteralSubject(subject) || strings.ContainsAny(subject, " \t\r\n") {
+		return fmt.Errorf("subject %q is not valid: use words joined by dots", subject)
+	}
+	return nil
 }
 
 // publish keeps a window of messages under way. All acknowledgements of the
@@ -135,10 +160,18 @@ func (s *Server) send(l *log, inbox string, m views.Message) error {
 	if m.Subject == "" {
 		msg.Subject = l.subjects[0]
 	}
-	if m.ID != "" {
-		msg.Header = nats.Header{natsjs.MsgIDHeader: []string{m.ID}}
-	}
+	msg.Header = header(m)
 	return s.nc.PublishMsg(&msg)
+}
+
+// header is that of the message with its ID.
+func header(m views.Message) nats.Header {
+	if m.ID == "" {
+		return nats.Header(m.Header)
+	}
+	h := nats.Header{natsjs.MsgIDHeader: []string{m.ID}}
+	maps.Copy(h, m.Header)
+	return h
 }
 
 // An ackWindow counts the acknowledgements of one Publish.
@@ -240,7 +273,7 @@ func parseAck(m *nats.Msg) (uint64, error) {
 	}
 	if api := ack.Error; api != nil {
 		if natsserver.ErrorIdentifier(api.ErrCode) == natsserver.JSInsufficientResourcesErr {
-			return 0, fmt.Errorf("the logs have filled their disk: free some space and start again, or give a log a retention or a size limit: %w", api)
+			return 0, fmt.Errorf("the logs have filled their disk: free some space, or give a log a retention or a size limit: %w", api)
 		}
 		return 0, api
 	}

@@ -224,6 +224,8 @@ func (r *reader) attach() error {
 	s := r.log.server
 	ctx, cancel := context.WithTimeout(r.ctx, requestTimeout)
 	defer cancel()
+	// What was asked over a connection that broke is not answered over the next.
+	defer s.onReconnect(cancel)()
 	var err error
 	if r.stream, err = s.js.Stream(ctx, r.log.name); err != nil {
 		return err
@@ -253,7 +255,7 @@ func (r *reader) attach() error {
 		}
 	}
 	ackPrefix := "$JS.ACK." + r.log.name + "." + r.consumer + "."
-	if r.wire, err = dial(s.ns, internalUser, s.password, s.nc.NewInbox(), ackPrefix, r.pos); err != nil {
+	if r.wire, err = dial(s, internalUser, s.password, s.nc.NewInbox(), ackPrefix, r.pos); err != nil {
 		return err
 	}
 	return r.request()

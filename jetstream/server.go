@@ -80,13 +80,21 @@ type Config struct {
 type Server struct {
 	cfg      Config
 	logger   *slog.Logger
-	password string // of internalUser
-	ns       *natsserver.Server
-	nc       *nats.Conn
+	password string                            // of internalUser
+	ns       atomic.Pointer[natsserver.Server] // watch replaces it
+	nc       *nats.Conn                        // to whichever runs
 	js       natsjs.JetStream
 	closed   chan struct{} // closed when nc is
 
+	storeMax atomic.Int64          // how large the logs may grow together
+	stuck    atomic.Pointer[error] // why the server takes no events until it is started again
+	unwatch  context.CancelFunc
+	watched  chan struct{} // closed when watch has ended
+
 	logs sync.Map // name to *log, for Publish to know a log's subjects
+
+	takers  sync.Map      // subject to taker, for Send
+	changed atomic.Uint64 // counts the changes of logs: a taker of before counts no more
 
 	// writeFault is why the last publish was not stored, when the fault is the
 	// server's; nil after one that was.
@@ -107,7 +115,7 @@ type writeFault struct {
 
 // Open starts the server and returns when it answers.
 func Open(ctx context.Context, cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg, logger: cfg.Logger, password: rand.Text(), closed: make(chan struct{})}
+	s := &Server{cfg: cfg, logger: cfg.Logger, password: rand.Text(), closed: make(chan struct{}), watched: make(chan struct{})}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -123,6 +131,9 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 		s.stop()
 		return nil, err
 	}
+	watch, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	s.unwatch = unwatch
+	go s.watch(watch)
 	if err := ctx.Err(); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("starting the nats server: %w", err)
@@ -148,6 +159,7 @@ func (s *Server) options() (*natsserver.Options, error) {
 	if err != nil {
 		return nil, fmt.Errorf("measuring the log's directory: %w", err)
 	}
+	s.storeMax.Store(store)
 	opts := &natsserver.Options{
 		ServerName:             "weir",
 		Host:                   host,
@@ -194,7 +206,7 @@ func (s *Server) start(opts *natsserver.Options) error {
 	if err != nil {
 		return fmt.Errorf("configuring the nats server: %w", err)
 	}
-	s.ns = ns
+	s.ns.Store(ns)
 	bridge := newBridge(s.logger)
 	ns.SetLoggerV2(bridge, s.debug(), false, false)
 	ns.Start()
@@ -224,7 +236,7 @@ func (s *Server) debug() bool {
 // connect opens our own connection, which never leaves the process.
 func (s *Server) connect() error {
 	nc, err := nats.Connect("",
-		nats.InProcessServer(s.ns),
+		nats.InProcessServer(s),
 		nats.UserInfo(internalUser, s.password),
 		nats.Name("weir"),
 		nats.CustomInboxPrefix(internalInbox),
@@ -257,6 +269,23 @@ func (s *Server) reconnected() <-chan struct{} {
 	return s.reconnect.c
 }
 
+// onReconnect calls f when our connection is made anew before stop is called.
+func (s *Server) onReconnect(f func()) (stop func()) {
+	again, done, over := s.reconnected(), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		select {
+		case <-again:
+			f()
+		case <-done:
+		}
+	}()
+	return func() {
+		close(done)
+		<-over
+	}
+}
+
 func (s *Server) notifyReconnect() {
 	s.reconnect.Lock()
 	defer s.reconnect.Unlock()
@@ -266,20 +295,22 @@ func (s *Server) notifyReconnect() {
 
 // Addr is where publishers connect, as host:port.
 func (s *Server) Addr() string {
-	if a := s.ns.Addr(); a != nil {
+	if a := s.ns.Load().Addr(); a != nil {
 		return a.String()
 	}
 	return s.cfg.Addr
 }
 
-// Healthy returns nil, or why the log cannot take events. After a full disk
-// JetStream refuses to write until it is started again, even when there is
-// space: Healthy then stays an error.
+// Healthy returns nil, or why the log cannot take events.
 func (s *Server) Healthy() error {
-	if !s.ns.Running() {
+	if err := s.cannotWrite(); err != nil {
+		return err
+	}
+	ns := s.ns.Load()
+	if !ns.Running() {
 		return errors.New("the nats server has stopped")
 	}
-	if h := s.ns.Healthz(nil); h.Error != "" {
+	if h := ns.Healthz(nil); h.Error != "" {
 		return fmt.Errorf("nats server: %s", h.Error)
 	}
 	if f := s.writeFault.Load(); f != nil && time.Since(f.at) < faultMemory {
@@ -299,6 +330,8 @@ func (s *Server) Durability() string {
 // Close stops the server; it must be called after everything that reads logs
 // has stopped. It may be called again.
 func (s *Server) Close() error {
+	s.unwatch()
+	<-s.watched
 	if err := s.nc.Drain(); err == nil {
 		select {
 		case <-s.closed:
@@ -311,6 +344,7 @@ func (s *Server) Close() error {
 }
 
 func (s *Server) stop() {
-	s.ns.Shutdown()
-	s.ns.WaitForShutdown()
+	ns := s.ns.Load()
+	ns.Shutdown()
+	ns.WaitForShutdown()
 }

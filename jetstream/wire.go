@@ -11,8 +11,6 @@ import (
 	"time"
 	"unsafe"
 
-	natsserver "github.com/nats-io/nats-server/v2/server"
-
 	"weir/views"
 )
 
@@ -85,8 +83,8 @@ const (
 const internMax = 4096
 
 // dial opens a wire that expects a consumer's messages after the sequence pos.
-func dial(ns *natsserver.Server, user, password, inbox, ackPrefix string, pos uint64) (*wire, error) {
-	conn, err := ns.InProcessConn()
+func dial(s *Server, user, password, inbox, ackPrefix string, pos uint64) (*wire, error) {
+	conn, err := s.InProcessConn()
 	if err != nil {
 		return nil, err
 	}

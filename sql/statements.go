@@ -151,9 +151,19 @@ func (st *statement) refreshView(ctx *gms.Context, p *ddl.RefreshView) (gms.RowI
 	}
 	note, err := st.server.cfg.Engine.Refresh(ctx, v, p.Full)
 	if err != nil {
+		cancelKilled(ctx, err)
 		return nil, sqlError(err)
 	}
 	return doneWithNote(ctx, note), nil
+}
+
+// cancelKilled cancels the build that a statement has left because of KILL. One
+// that was left because the client is gone goes on.
+func cancelKilled(ctx *gms.Context, err error) {
+	var left *views.LeftError
+	if errors.As(err, &left) && gmsx.Killed(ctx) {
+		left.Cancel()
+	}
 }
 
 // doneWithNote is the result of a statement without rows that was done, with a
@@ -285,6 +295,11 @@ func (st *statement) createStream(ctx *gms.Context, p *ddl.CreateStream) error {
 	if o, given := p.Options.Get("pattern"); given && def.Format != views.FormatRegex {
 		return st.optionError(o, errors.New("it is for format = 'regex' alone"))
 	}
+	if def.DedupWindow > 0 && def.DedupWindow <= def.DuplicateWindow {
+		o, _ := p.Options.Get("dedup_window")
+		return st.optionError(o, fmt.Errorf("the log itself knows an event again for the duplicate_window of %s: make it longer than that, or leave it out",
+			ddl.FormatDuration(def.DuplicateWindow)))
+	}
 	if name, err := checkEventTime(def); err != nil {
 		o, _ := p.Options.Get(name)
 		return st.optionError(o, err)
@@ -380,6 +395,8 @@ func streamOption(def *views.StreamDef, o ddl.Option) (err error) {
 		def.MaxBytes, err = ddl.ParseBytes(o.Value)
 	case "duplicate_window":
 		def.DuplicateWindow, err = ddl.ParseDuration(o.Value)
+	case "dedup_window":
+		def.DedupWindow, err = ddl.ParseDuration(o.Value)
 	case "replicas":
 		if def.Replicas, err = strconv.Atoi(o.Value); err != nil || def.Replicas != 1 {
 			err = errors.New("the embedded log keeps one replica: use 1")
@@ -419,9 +436,7 @@ func (st *statement) createView(ctx *gms.Context, p *ddl.CreateView) error {
 	if p.IfNotExists && (errors.Is(err, views.ErrExists) || errors.Is(err, views.ErrBuilding)) {
 		return nil
 	}
-	if err != nil && gmsx.Killed(ctx) {
-		engine.CancelBuild(database, name)
-	}
+	cancelKilled(ctx, err)
 	return st.definitionError(p, err)
 }
 
@@ -466,30 +481,7 @@ func (st *statement) alterView(ctx *gms.Context, p *ddl.AlterView) error {
 	if p.Rollback {
 		return st.unknown(engine.Rollback(db, name), db, name)
 	}
-	old := v.Def()
-	parsed, err := ddl.Parse(old.Text)
-	if err != nil {
-		return err
-	}
-	create, ok := parsed.(*ddl.CreateView)
-	if !ok {
-		return fmt.Errorf("the definition of %s is no CREATE MATERIALIZED VIEW", name)
-	}
-	if mode, given := p.Set.Get("mode"); given && strings.EqualFold(mode.Value, string(views.Kappa)) {
-		// What only lambda has goes with it, but for what SET itself says.
-		for _, n := range lambdaOptions {
-			create.Options = create.Options.Without(n)
-		}
-	}
-	for _, o := range p.Set {
-		create.Options = create.Options.With(o)
-	}
-	def, err := st.viewDef(old.Database, old.Name, create)
-	if err != nil {
-		return err
-	}
-	def.Stream = old.Stream
-	err = engine.AlterView(ctx, v, def)
+	err = engine.AlterView(ctx, v, func(old *views.ViewDef) (*views.ViewDef, error) { return st.altered(old, p.Set) })
 	var wrong *views.DefinitionError
 	if errors.As(err, &wrong) {
 		if o, ok := p.Set.Get(wrong.Option); ok {
@@ -568,6 +560,14 @@ func viewOption(def *views.ViewDef, o ddl.Option) (err error) {
 		}
 	case "keep_previous":
 		def.KeepPrevious, err = ddl.ParseDuration(o.Value)
+	case "publish_changes":
+		switch def.PublishChanges = o.Value; o.Value {
+		case "": // none
+		case "true", "false":
+			err = errors.New("it is the subject that changed rows are sent to, such as 'views.requests'; '' sends none")
+		default:
+			err = ddl.CheckLiteralSubject(o.Value)
+		}
 	case "delivery":
 		switch def.Delivery = views.Delivery(strings.ToLower(o.Value)); def.Delivery {
 		case views.ExactlyOnce, views.AtLeastOnce, views.AtMostOnce:
@@ -578,6 +578,33 @@ func viewOption(def *views.ViewDef, o ddl.Option) (err error) {
 		err = errNotYet
 	}
 	return err
+}
+
+// altered returns a definition with the options of SET in the place of its own.
+func (st *statement) altered(old *views.ViewDef, set ddl.Options) (*views.ViewDef, error) {
+	parsed, err := ddl.Parse(old.Text)
+	if err != nil {
+		return nil, err
+	}
+	create, ok := parsed.(*ddl.CreateView)
+	if !ok {
+		return nil, fmt.Errorf("the definition of %s is no CREATE MATERIALIZED VIEW", old.Name)
+	}
+	if mode, given := set.Get("mode"); given && strings.EqualFold(mode.Value, string(views.Kappa)) {
+		// What only lambda has goes with it, but for what SET itself says.
+		for _, n := range lambdaOptions {
+			create.Options = create.Options.Without(n)
+		}
+	}
+	for _, o := range set {
+		create.Options = create.Options.With(o)
+	}
+	def, err := st.viewDef(old.Database, old.Name, create)
+	if err != nil {
+		return nil, err
+	}
+	def.Stream = old.Stream
+	return def, nil
 }
 
 func (st *statement) showStreams(ctx *gms.Context, p *ddl.ShowStreams) (gms.RowIter, error) {

@@ -9,6 +9,7 @@ import (
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/types"
 
+	"weir/sql/ddl"
 	"weir/views"
 )
 
@@ -111,7 +112,7 @@ func orNull(s string) any {
 func systemTables(e *views.Engine) []*systemTable {
 	return []*systemTable{
 		newSystemTable("streams", "the streams and their logs",
-			[]string{"name text", "subjects text", "format text", "first_seq uint", "last_seq uint", "messages uint", "bytes uint", "first_time time", "last_time time", "dead_letters uint", "durability text"},
+			[]string{"name text", "subjects text", "format text", "first_seq uint", "last_seq uint", "messages uint", "bytes uint", "first_time time", "last_time time", "dead_letters uint", "durability text", "dedup_window text", "dedup_horizon time", "repeats uint"},
 			func(ctx *gms.Context) ([]gms.Row, error) { return streamRowsOf(ctx, e) }),
 		newSystemTable("views", "the materialized views",
 			[]string{"name text", "stream text", "mode text", "delivery text", "version uint", "state text", "applied_seq uint", "head_seq uint", "lag_events uint", "lag_ms double", "watermark time", "batch_seq uint", "row_count uint", "bytes uint", "definition text", "error text"},
@@ -137,9 +138,14 @@ func streamRowsOf(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error)
 		if err != nil {
 			return nil, err
 		}
+		repeats, horizon := s.Repeats()
+		var window any
+		if s.Def.DedupWindow > 0 {
+			window = ddl.FormatDuration(s.Def.DedupWindow)
+		}
 		rows = append(rows, gms.Row{
 			s.Def.Name, strings.Join(s.Def.Subjects, ", "), s.Def.Format, st.First, st.Last, st.Messages, st.Bytes,
-			at(st.FirstTime), at(st.LastTime), s.DeadCount(), e.Durability(),
+			at(st.FirstTime), at(st.LastTime), s.DeadCount(), e.Durability(), window, at(horizon), repeats,
 		})
 	}
 	return rows, nil

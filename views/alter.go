@@ -9,10 +9,24 @@ import (
 	"weir/internal/fault"
 )
 
-// AlterView gives a view other options: def is its definition with them, which
-// must have the same name, stream and SELECT. Nothing is computed again.
-func (e *Engine) AlterView(ctx context.Context, v *View, def *ViewDef) error {
+// AlterView gives a view other options: change returns its definition with
+// them, which must have the same name, stream and SELECT. Nothing is computed
+// again.
+func (e *Engine) AlterView(ctx context.Context, v *View, change func(old *ViewDef) (*ViewDef, error)) error {
 	if err := v.working(); err != nil {
+		return err
+	}
+	select {
+	case v.alterSem <- struct{}{}:
+		defer func() { <-v.alterSem }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	def, err := change(v.Def())
+	if err != nil {
+		return err
+	}
+	if err := e.checkChanges(def); err != nil {
 		return err
 	}
 	if err := v.plan.checkRetention(def, v.stream.Def); err != nil {
@@ -25,37 +39,16 @@ func (e *Engine) AlterView(ctx context.Context, v *View, def *ViewDef) error {
 		}
 		defer unlock()
 	}
-	key := nameKey(def.Database, def.Name)
-	// The catalog comes first: should weir stop here, the file follows it when
-	// the view is opened again.
-	if err := e.alterEntry(key, v, def); err != nil {
-		return err
-	}
-	fault.Crash("alter.named")
-	var cut uint64
-	err := v.commit(func(tx *bolt.Tx, m *storeMeta) error {
-		if err := v.convert(tx, m); err != nil {
-			return err
-		}
-		cut = m.Cut
-		if err := v.prune(tx, m); err != nil {
-			return err
-		}
-		return v.expire(tx, m)
-	})
-	if err != nil {
-		return fmt.Errorf("the options of %s are changed, but not yet its file: %w", def.Name, err)
-	}
-	fault.Crash("alter.written")
-	v.cut.Store(cut)
-	v.rouse()
-	return nil
+	return e.alter(v, def)
 }
 
-// alterEntry gives a view another definition, in the catalog and then in memory.
-func (e *Engine) alterEntry(key string, v *View, def *ViewDef) error {
+// alter changes the file, then the catalog, then what everybody sees. Should
+// weir stop between the first two, the file follows the catalog when it is
+// opened: the statement was not answered.
+func (e *Engine) alter(v *View, def *ViewDef) error {
 	e.versionMu.Lock()
 	defer e.versionMu.Unlock()
+	key := nameKey(def.Database, def.Name)
 	if err := e.stillNames(key, v); err != nil {
 		return err
 	}
@@ -65,17 +58,43 @@ func (e *Engine) alterEntry(key string, v *View, def *ViewDef) error {
 	if b != nil {
 		return fmt.Errorf("a new version of %s %w: wait for it, or cancel its job", def.Name, ErrBuilding)
 	}
-	if err := e.catalog.changeView(key, func(entry *viewEntry) { entry.Def = def }); err != nil {
+	old := v.Def()
+	cut, err := v.follow(def)
+	if err != nil {
 		return err
 	}
+	fault.Crash("alter.written")
+	if err := e.catalog.changeView(key, func(entry *viewEntry) { entry.Def = def }); err != nil {
+		if _, back := v.follow(old); back != nil {
+			v.fail(fmt.Errorf("its file and the catalog do not agree: %w", back))
+		}
+		return err
+	}
+	fault.Crash("alter.named")
 	v.def.Store(def)
+	v.cut.Store(cut)
+	v.alterChanges()
+	v.rouse()
 	return nil
 }
 
-// convert makes the file that of the view's mode, without computing anything:
+// follow makes the file that of the definition, and returns its cut.
+func (v *View) follow(def *ViewDef) (cut uint64, err error) {
+	err = v.commit(func(tx *bolt.Tx, m *storeMeta) error {
+		if err := v.convert(tx, m, def); err != nil {
+			return err
+		}
+		v.settleChanges(m, def)
+		cut = m.Cut
+		return v.prune(tx, m, def)
+	})
+	return cut, err
+}
+
+// convert makes the file that of the definition's mode, without computing anything:
 // the batch layer is f(1..B), and so is an epoch from 1 to B.
-func (v *View) convert(tx *bolt.Tx, m *storeMeta) error {
-	mode := v.Def().Mode
+func (v *View) convert(tx *bolt.Tx, m *storeMeta, def *ViewDef) error {
+	mode := def.Mode
 	if m.Mode == mode {
 		return nil
 	}
@@ -83,17 +102,18 @@ func (v *View) convert(tx *bolt.Tx, m *storeMeta) error {
 	if mode == Kappa {
 		if m.Batch != 0 {
 			m.NextEpoch++
-			e := epoch{ID: m.NextEpoch, Rowset: m.Batch, From: 1, To: m.Cut, Rows: m.BatchRows, Span: m.BatchSpan}
+			e := epoch{ID: m.NextEpoch, Rowset: m.Batch, From: 1, To: m.Cut, Rows: m.BatchRows, Sum: m.BatchSum, Span: m.BatchSpan}
 			m.Epochs = append([]epoch{e}, m.Epochs...)
 		}
-		m.Batch, m.BatchRows, m.BatchSpan, m.Cut, m.Retry = 0, 0, noSpan, 0, 0
-		return v.prune(tx, m)
+		m.Batch, m.BatchRows, m.BatchSum, m.BatchSpan, m.Cut, m.Retry = 0, 0, 0, noSpan, 0, 0
+		return v.prune(tx, m, def)
 	}
 	if m.open().From <= m.Applied {
 		m.openEpoch()
 	}
 	if e := m.Epochs[0]; e.To != 0 && e.From == 1 {
-		m.Batch, m.BatchRows, m.BatchSpan, m.Cut = e.Rowset, e.Rows, e.Span, e.To
+		m.Batch, m.BatchRows, m.BatchSum, m.BatchSpan, m.Cut = e.Rowset, e.Rows, e.Sum, e.Span, e.To
+		m.CutGaps = m.Gaps
 		m.Epochs = m.Epochs[1:]
 	}
 	m.LastBatch = v.eng.clock.Now()

@@ -107,7 +107,7 @@ func (c *comparison) chunk(got *Cursor, order []uint32) (rest []uint32, more boo
 		}
 		for range compareChunk {
 			if !got.advance() {
-				return nil
+				return c.snap.damage // a page that makes no sense: what is behind it cannot be looked at
 			}
 			key := got.current
 			for len(order) > 0 && bytes.Compare(c.want.Key(int(order[0])), key) < 0 {
@@ -125,7 +125,6 @@ func (c *comparison) chunk(got *Cursor, order []uint32) (rest []uint32, more boo
 		return nil
 	})
 	if err != nil {
-		// A page that makes no sense: what is behind it cannot be looked at.
 		c.differ(fmt.Sprintf("the view cannot be read on from here: %v", err))
 		return nil, false
 	}
@@ -208,10 +207,14 @@ func (c *comparison) name(key []byte) string {
 }
 
 func show(v column.Value) string {
-	if v.Kind.IsText() && !v.IsNull() {
+	switch {
+	case v.Kind == column.Time:
+		return time.UnixMicro(v.I).UTC().Format("'2006-01-02 15:04:05.999999'")
+	case v.Kind.IsText():
 		return fmt.Sprintf("%.60q", v.S)
+	default:
+		return v.String()
 	}
-	return v.String()
 }
 
 // same says whether two results are the same answer.

@@ -46,6 +46,7 @@ type BatchRun struct {
 	Started  time.Time
 	Finished time.Time
 	Error    string
+	Gaps     uint64 // storeMeta.Gaps up to To, or for a rerun to the cut
 	Note     string // what the run could not do as it should, and did instead
 }
 
@@ -61,8 +62,8 @@ func putRun(tx *bolt.Tx, r *BatchRun) error {
 	if err != nil {
 		return err
 	}
-	b := tx.Bucket(bucketRuns)
-	if err := b.Put(binary.BigEndian.AppendUint64(nil, r.ID), raw); err != nil {
+	b, key := tx.Bucket(bucketRuns), binary.BigEndian.AppendUint64(nil, r.ID)
+	if err := b.Put(key, seal(key, raw)); err != nil {
 		return err
 	}
 	c := b.Cursor()
@@ -74,26 +75,41 @@ func putRun(tx *bolt.Tx, r *BatchRun) error {
 
 // getRun returns a batch run, and whether the file remembers it.
 func getRun(tx *bolt.Tx, id uint64) (r BatchRun, ok bool, err error) {
-	raw := tx.Bucket(bucketRuns).Get(binary.BigEndian.AppendUint64(nil, id))
+	key := binary.BigEndian.AppendUint64(nil, id)
+	raw := tx.Bucket(bucketRuns).Get(key)
 	if raw == nil {
 		return r, false, nil
+	}
+	if raw, err = unseal(key, raw); err != nil {
+		return r, true, err
 	}
 	return r, true, json.Unmarshal(raw, &r)
 }
 
+// eachRun calls f with every batch run that the file remembers, oldest first.
+func eachRun(tx *bolt.Tx, f func(r *BatchRun) error) error {
+	b := tx.Bucket(bucketRuns)
+	if b == nil {
+		return fmt.Errorf("%w: it has no batch runs", errDamaged)
+	}
+	return b.ForEach(func(key, raw []byte) error {
+		raw, err := unseal(key, raw)
+		if err != nil {
+			return err
+		}
+		var r BatchRun
+		if err := json.Unmarshal(raw, &r); err != nil {
+			return err
+		}
+		return f(&r)
+	})
+}
+
 // runs returns the batch runs that the file remembers, oldest first.
 func (s *store) runs() (runs []BatchRun, err error) {
-	err = s.db.View(func(tx *bolt.Tx) error {
-		b := tx.Bucket(bucketRuns)
-		if b == nil {
-			return nil
-		}
-		return b.ForEach(func(_, raw []byte) error {
-			var r BatchRun
-			if err := json.Unmarshal(raw, &r); err != nil {
-				return err
-			}
-			runs = append(runs, r)
+	err = s.read(func(tx *bolt.Tx, _ *storeMeta) error {
+		return eachRun(tx, func(r *BatchRun) error {
+			runs = append(runs, *r)
 			return nil
 		})
 	})
@@ -130,8 +146,7 @@ func (v *View) schedule(ctx context.Context) {
 			due = false
 		case <-amount:
 			kind = RunEvents
-			// A run since it was noticed may have taken them.
-			due = v.stream.Applied() >= v.cut.Load()+v.Def().BatchEvents
+			due = v.enough(v.stream.Applied()) // a run since it was noticed may have taken them
 		}
 		stop()
 		if ctx.Err() != nil || !due {
@@ -141,13 +156,17 @@ func (v *View) schedule(ctx context.Context) {
 		if kind == "" {
 			err = v.pruneRetired()
 		} else {
-			err = v.runBatch(ctx, kind)
+			_, err = v.runBatch(ctx, kind)
 		}
 		if errors.Is(err, errDetached) {
 			return // replaced or dropped meanwhile
 		}
-		if err != nil && ctx.Err() == nil && !errors.Is(err, errNoBatchLayer) {
-			v.log().Error("batch run failed; the speed layer covers for it until it is tried again", "error", err)
+		if err == nil || ctx.Err() != nil || errors.Is(err, errNoBatchLayer) || errors.Is(err, ErrCancelled) {
+			continue
+		}
+		v.log().Error("batch run failed; the speed layer covers for it until it is tried again", "error", err)
+		if _, at, _ := v.nextRun(); !at.After(v.eng.clock.Now()) {
+			sleep(ctx, retryMin) // it could not even be written down
 		}
 	}
 }
@@ -172,9 +191,12 @@ func (v *View) nextRun() (kind string, at time.Time, amount <-chan struct{}) {
 	}
 	if def.Mode == Lambda {
 		kind = RunInterval
-		if failed.ID != 0 {
+		switch {
+		case failed.ID != 0:
 			at = failed.Finished.Add(retryAfter(failed.Attempt))
-		} else {
+		case v.enough(v.stream.Applied()):
+			return RunEvents, now, nil
+		default:
 			at, amount = m.LastBatch.Add(def.BatchInterval), v.amount
 		}
 	}
@@ -202,20 +224,22 @@ func (v *View) lockBatch(ctx context.Context) (unlock func(), err error) {
 		return func() { <-v.batchSem }, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
+	case <-v.ctx.Done():
+		return nil, context.Cause(v.ctx)
 	}
 }
 
 // runBatch adds the events since the cut to the batch layer, computed from the
 // log, and moves the cut. A run that failed before comes first, over the range
 // it had; for REFRESH the events since then follow.
-func (v *View) runBatch(ctx context.Context, kind string) error {
+func (v *View) runBatch(ctx context.Context, kind string) (br *BatchRun, err error) {
 	unlock, err := v.lockBatch(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer unlock()
 	if v.Def().Mode == Kappa {
-		return errNoBatchLayer
+		return nil, errNoBatchLayer
 	}
 	var failed BatchRun
 	err = v.store.read(func(tx *bolt.Tx, m *storeMeta) (err error) {
@@ -225,18 +249,18 @@ func (v *View) runBatch(ctx context.Context, kind string) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if failed.ID != 0 {
 		if err := v.attempt(ctx, &failed); err != nil || kind != RunRefresh {
-			return err
+			return &failed, err
 		}
 	}
-	br := BatchRun{Kind: kind}
-	if err := v.beginRun(&br); err != nil || br.To < br.From {
-		return err
+	br = &BatchRun{Kind: kind}
+	if err := v.beginRun(br); err != nil || br.To < br.From {
+		return br, err
 	}
-	return v.attempt(ctx, &br)
+	return br, v.attempt(ctx, br)
 }
 
 // errNoBatchLayer says that a view has become one without a batch layer.
@@ -288,7 +312,7 @@ func (v *View) rerun(ctx context.Context, id uint64) (*BatchRun, error) {
 			return fmt.Errorf("the range of batch run %d, %d to %d, does not follow the batch layer, which ends at %d: REFRESH MATERIALIZED VIEW %s has those events",
 				id, of.From, of.To, m.Cut, v.Def().Name)
 		}
-		return v.writeRun(tx, br)
+		return v.writeRun(tx, m, br)
 	})
 	if err != nil {
 		return nil, err
@@ -303,7 +327,7 @@ func (v *View) beginRun(br *BatchRun) error {
 	return v.commit(func(tx *bolt.Tx, m *storeMeta) error {
 		br.From, br.To = m.Cut+1, m.Applied
 		if br.Kind == RunFull {
-			br.From = 1
+			br.From, m.Floor = 1, noFloor
 		}
 		m.LastBatch = v.eng.clock.Now()
 		if br.To < br.From {
@@ -312,14 +336,17 @@ func (v *View) beginRun(br *BatchRun) error {
 		if m.open().From <= m.Applied {
 			m.openEpoch()
 		}
-		return v.writeRun(tx, br)
+		return v.writeRun(tx, m, br)
 	})
 }
 
 // writeRun gives a new run its number and writes it down.
-func (v *View) writeRun(tx *bolt.Tx, br *BatchRun) (err error) {
+func (v *View) writeRun(tx *bolt.Tx, m *storeMeta, br *BatchRun) (err error) {
 	if br.ID, err = v.eng.nextRunID(); err != nil {
 		return err
+	}
+	if br.Gaps = m.Gaps; br.Kind == RunRerun && br.To <= m.Cut {
+		br.Gaps = m.CutGaps
 	}
 	br.View, br.State, br.Started = v.Def().Name, StateRunning, v.eng.clock.Now()
 	return putRun(tx, br)
@@ -348,6 +375,7 @@ func (v *View) attempt(ctx context.Context, br *BatchRun) (err error) {
 	fault.Crash("batch.begun")
 	job, ctx := v.eng.startJob(ctx, JobBatch, v.Def().Name, br.To-br.From+1)
 	defer func() { job.end(err) }()
+	defer context.AfterFunc(v.ctx, func() { job.cancel(context.Cause(v.ctx)) })()
 	put, err := v.derive(ctx, br, job)
 	if err == nil {
 		fault.Crash("batch.computed")
@@ -365,6 +393,7 @@ func (v *View) attempt(ctx context.Context, br *BatchRun) (err error) {
 		br.Error = errStopped.Error()
 	case ctx.Err() != nil:
 		br.State, br.Error = StateCancelled, ErrCancelled.Error()
+		v.skipped.Store(br.To)
 	}
 	fault.Crash("batch.failing")
 	if e := v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
@@ -394,7 +423,7 @@ func (v *View) derive(ctx context.Context, br *BatchRun, job *job) (putRows, err
 	if err := fault.Point("batch.compute", v.Def().Name); err != nil {
 		return nil, err
 	}
-	rows, err := v.compute(ctx, br.From-1, br.To, func(seq uint64) { job.progress(seq - br.From + 1) })
+	rows, err := v.compute(ctx, br.From-1, br.To, func(seq, gaps uint64) { job.progress(seq-br.From+1, gaps) })
 	if err != nil {
 		return nil, err
 	}
@@ -405,7 +434,7 @@ func (v *View) derive(ctx context.Context, br *BatchRun, job *job) (putRows, err
 	}
 	switch {
 	case br.Kind == RunFull:
-		if rows, err = v.withHistory(br, rows, m); err != nil {
+		if rows, err = v.withHistory(br, rows); err != nil {
 			return nil, err
 		}
 		return func(tx *bolt.Tx, m *storeMeta) error { return v.addBatch(tx, m, rows, true) }, nil
@@ -413,11 +442,11 @@ func (v *View) derive(ctx context.Context, br *BatchRun, job *job) (putRows, err
 		all := rows
 		if br.From > 1 || br.To < m.Cut {
 			job.setTotal(job.total() + m.Cut)
-			if all, err = v.compute(ctx, 0, m.Cut, func(seq uint64) { job.progress(br.To - br.From + 1 + seq) }); err != nil {
+			if all, err = v.compute(ctx, 0, m.Cut, func(seq, gaps uint64) { job.progress(br.To-br.From+1+seq, rows.gaps+gaps) }); err != nil {
 				return nil, err
 			}
 		}
-		if all, err = v.withHistory(br, all, m); err != nil {
+		if all, err = v.withHistory(br, all); err != nil {
 			return nil, err
 		}
 		return func(tx *bolt.Tx, m *storeMeta) error { return v.replaceGroups(tx, m, all, rows.table) }, nil
@@ -434,8 +463,8 @@ func (v *View) derive(ctx context.Context, br *BatchRun, job *job) (putRows, err
 
 // withHistory returns rows, which were computed from the whole log, with the
 // groups that the log can no longer give as the view has them.
-func (v *View) withHistory(br *BatchRun, rows *run, m *storeMeta) (*run, error) {
-	if rows.gaps <= m.Gaps {
+func (v *View) withHistory(br *BatchRun, rows *run) (*run, error) {
+	if rows.gaps <= br.Gaps {
 		return rows, nil // the log has what the view has ever counted
 	}
 	kept, err := v.keepHistory(rows)
@@ -456,7 +485,7 @@ func (v *View) fromEpochs(rows *run) (*run, error) {
 				continue
 			}
 			taken.span.union(e.Span)
-			if err := v.store.into(tx, e.Rowset, taken.table); err != nil {
+			if err := e.rowset().into(tx, taken.table); err != nil {
 				return err
 			}
 		}
@@ -476,7 +505,12 @@ func (v *View) finishRun(br *BatchRun, put putRows) error {
 		if err := put(tx, m); err != nil {
 			return err
 		}
-		m.Retry = 0
+		if br.To == m.Cut {
+			m.CutGaps = br.Gaps
+		}
+		if err := v.settleRetry(tx, m, br); err != nil {
+			return err
+		}
 		br.State, br.Rows, cut = StateDone, m.BatchRows, m.Cut
 		return putRun(tx, br)
 	})
@@ -486,6 +520,19 @@ func (v *View) finishRun(br *BatchRun, put putRows) error {
 	v.cut.Store(cut)
 	v.rouse()
 	return nil
+}
+
+// settleRetry forgets the run that was to be tried again where it is done, or
+// the batch layer has its range now.
+func (v *View) settleRetry(tx *bolt.Tx, m *storeMeta, done *BatchRun) error {
+	if m.Retry == 0 {
+		return nil
+	}
+	failed, ok, err := getRun(tx, m.Retry)
+	if err == nil && (!ok || failed.ID == done.ID || failed.To <= m.Cut) {
+		m.Retry = 0
+	}
+	return err
 }
 
 // addBatch puts the rows of a run into the batch layer, or with replace in the
@@ -498,17 +545,15 @@ func (v *View) addBatch(tx *bolt.Tx, m *storeMeta, rows *run, replace bool) erro
 		m.Batch = 0
 	}
 	if m.Batch == 0 {
-		m.Batch, m.BatchRows, m.BatchSpan = m.newRowset(), 0, noSpan
+		m.Batch, m.BatchRows, m.BatchSum, m.BatchSpan = m.newRowset(), 0, 0, noSpan
 	}
 	if replace {
-		m.Floor = noFloor // what is kept longer than it was comes back
+		m.bringBack()
 	}
 	floor := v.floor(m, m.Watermark)
-	added, err := v.store.combine(tx, m.Batch, rows.table, v.windows(floor).keeps)
-	if err != nil {
+	if err := v.store.combine(tx, m.batch(), rows.table, v.windows(floor).keeps); err != nil {
 		return err
 	}
-	m.BatchRows += added
 	m.BatchSpan.union(rows.span)
 	m.Cut = rows.to
 	return v.retire(tx, m, rows.to)
@@ -517,10 +562,12 @@ func (v *View) addBatch(tx *bolt.Tx, m *storeMeta, rows *run, replace bool) erro
 // replaceGroups puts the groups of all that are in touched in the place of
 // those that the batch layer has.
 func (v *View) replaceGroups(tx *bolt.Tx, m *storeMeta, all *run, touched *partial.Table) error {
-	b, err := tx.CreateBucketIfNotExists(rowsBucket(m.Batch))
+	r := m.batch()
+	b, err := tx.CreateBucketIfNotExists(rowsBucket(r.number))
 	if err != nil {
 		return err
 	}
+	c := b.Cursor()
 	keeps := v.windows(v.floor(m, m.Watermark)).keeps
 	for _, i := range touched.Sorted() {
 		key := touched.Key(int(i))
@@ -528,10 +575,11 @@ func (v *View) replaceGroups(tx *bolt.Tx, m *storeMeta, all *run, touched *parti
 		if j < 0 || !keeps(key) {
 			continue
 		}
-		if b.Get(key) == nil {
-			m.BatchRows++
+		old, _, err := r.get(c, key)
+		if err != nil {
+			return err
 		}
-		if err := b.Put(key, all.table.Append(nil, j)); err != nil {
+		if err := r.put(b, key, old, all.table.Append(nil, j)); err != nil {
 			return err
 		}
 	}
@@ -555,12 +603,12 @@ func (v *View) retire(tx *bolt.Tx, m *storeMeta, cut uint64) error {
 		}
 	}
 	m.Epochs = slices.DeleteFunc(m.Epochs, func(e epoch) bool { return e.To != 0 && e.To <= cut })
-	return v.prune(tx, m)
+	return v.prune(tx, m, def)
 }
 
 // prune drops the retired epochs that have been kept for speed_retention.
-func (v *View) prune(tx *bolt.Tx, m *storeMeta) error {
-	def, now := v.Def(), v.eng.clock.Now()
+func (v *View) prune(tx *bolt.Tx, m *storeMeta, def *ViewDef) error {
+	now := v.eng.clock.Now()
 	for len(m.Retired) > 0 && (def.Mode != Lambda || !m.Retired[0].Retired.Add(def.SpeedRetention).After(now)) {
 		if err := dropRows(tx, m.Retired[0].Rowset); err != nil {
 			return err
@@ -571,7 +619,7 @@ func (v *View) prune(tx *bolt.Tx, m *storeMeta) error {
 }
 
 func (v *View) pruneRetired() error {
-	err := v.store.update(v.prune)
+	err := v.store.update(func(tx *bolt.Tx, m *storeMeta) error { return v.prune(tx, m, v.Def()) })
 	fault.Crash("retired.dropped")
 	return err
 }

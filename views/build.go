@@ -25,6 +25,7 @@ type buildOrder struct {
 	version  uint64 // whose file to go on with; 0 begins a new one
 	replaces *View
 	replay   bool // of the SELECT that the view has: what the log has lost is taken over
+	lost     bool // the view was built before: its name stays, whatever becomes of this
 }
 
 // A build is a version of a view on its way to answering queries.
@@ -65,6 +66,9 @@ func (e *Engine) CreateView(ctx context.Context, def *ViewDef, replace bool) err
 			}
 			return err
 		}
+	}
+	if err := e.checkChanges(def); err != nil {
+		return err
 	}
 	_, err := e.buildAndWait(ctx, buildOrder{def: def, replaces: old})
 	return err
@@ -107,22 +111,27 @@ func (e *Engine) buildAndWait(ctx context.Context, o buildOrder) (note string, e
 	}
 	select {
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return "", &LeftError{context.Cause(ctx), b}
 	case <-b.done:
 		return b.note, b.err
 	}
 }
 
-// CancelBuild stops the build of a view, if there is one: a first build leaves
-// nothing behind, and a replacement leaves the view as it was.
-func (e *Engine) CancelBuild(database, name string) {
-	e.mu.RLock()
-	b := e.building[nameKey(database, name)]
-	e.mu.RUnlock()
-	if b != nil {
-		b.job.cancel(ErrCancelled)
-		<-b.done
-	}
+// A LeftError is the end of a wait for a build that goes on.
+type LeftError struct {
+	cause error
+	build *build
+}
+
+func (e *LeftError) Error() string { return e.cause.Error() }
+
+func (e *LeftError) Unwrap() error { return e.cause }
+
+// Cancel stops the build: a first one leaves nothing behind, a replacement
+// leaves the view as it was.
+func (e *LeftError) Cancel() {
+	e.build.job.cancel(ErrCancelled)
+	<-e.build.done
 }
 
 // startBuild compiles the view and builds it in a goroutine of its own.
@@ -191,8 +200,12 @@ func (e *Engine) build(ctx context.Context, v *View, b *build) (err error) {
 		if v.store != nil {
 			_ = v.store.db.Close()
 		}
-		if e.ctx.Err() == nil || errors.Is(err, ErrCancelled) {
-			e.forgetBuild(v, b)
+		if e.ctx.Err() != nil && !errors.Is(err, ErrCancelled) {
+			return
+		}
+		e.forgetBuild(v, b)
+		if b.lost {
+			e.unbuilt(v, err)
 		}
 	}()
 	st, err := v.stream.log.State(ctx)
@@ -200,7 +213,8 @@ func (e *Engine) build(ctx context.Context, v *View, b *build) (err error) {
 		return err
 	}
 	target := st.Last
-	if old := b.replaces; b.replay && old.failure() == nil {
+	was := uint64(0) // gaps that the version that is replaced had by then
+	if old := b.replaces; b.replay && old.store != nil {
 		// The state that is taken over where the log has lost events is that at
 		// target: no batch run may take the epochs up to there away.
 		unlock, err := old.lockBatch(ctx)
@@ -208,10 +222,14 @@ func (e *Engine) build(ctx context.Context, v *View, b *build) (err error) {
 			return err
 		}
 		defer unlock()
-		if target, err = old.closeEpoch(); err != nil {
+		if target, was, err = old.closeEpoch(); err != nil {
 			return err
 		}
 		fault.Crash("replay.closed")
+	} else if old != nil && old.store != nil {
+		if m, err := old.store.view(); err == nil {
+			was = m.Gaps
+		}
 	}
 	started := e.clock.Now()
 	at, err := v.beginBuild(ctx, st)
@@ -225,7 +243,7 @@ func (e *Engine) build(ctx context.Context, v *View, b *build) (err error) {
 			return err
 		}
 	}
-	if err := v.takeOver(b, target, started); err != nil {
+	if err := v.takeOver(b, target, was, started); err != nil {
 		return err
 	}
 	fault.Crash("build.taken_over")
@@ -241,7 +259,7 @@ func (e *Engine) build(ctx context.Context, v *View, b *build) (err error) {
 func (e *Engine) noteBuild(b *build) error {
 	key := nameKey(b.def.Database, b.def.Name)
 	if b.replaces == nil {
-		return e.catalog.beginView(key, b.def, b.version)
+		return e.catalog.beginView(key, b.def, b.version, b.lost)
 	}
 	return e.catalog.changeView(key, func(entry *viewEntry) {
 		entry.Building = &versionEntry{Def: b.def, Version: b.version, Replay: b.replay}
@@ -258,7 +276,7 @@ func (e *Engine) forgetBuild(v *View, b *build) {
 			entry.Building = nil
 		}
 	})
-	if b.replaces == nil && err == nil {
+	if b.replaces == nil && !b.lost && err == nil {
 		err = e.catalog.endView(key, b.version)
 	}
 	fault.Crash("forget.done")
@@ -267,17 +285,36 @@ func (e *Engine) forgetBuild(v *View, b *build) {
 	}
 }
 
+// unbuilt makes a view known that was built before, whose file is lost, and
+// that could not be built again.
+func (e *Engine) unbuilt(v *View, why error) {
+	v.store = nil
+	v.fail(fmt.Errorf("its file was lost, and it could not be built again: %w", why))
+	e.versionMu.Lock()
+	defer e.versionMu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if key := nameKey(v.Def().Database, v.Def().Name); e.views[key] == nil {
+		e.views[key] = v
+	}
+}
+
 // closeEpoch closes the open epoch, if it has events, at the sequence that it
-// returns: what the view has applied.
-func (v *View) closeEpoch() (at uint64, err error) {
-	err = v.commit(func(_ *bolt.Tx, m *storeMeta) error {
-		at = m.Applied
+// returns: what the view has applied, or had when it failed; and how many
+// sequences the log did not have up to there.
+func (v *View) closeEpoch() (at, gaps uint64, err error) {
+	write := func(_ *bolt.Tx, m *storeMeta) error {
+		at, gaps = m.Applied, m.Gaps
 		if m.open().From <= m.Applied {
 			m.openEpoch()
 		}
 		return nil
-	})
-	return at, err
+	}
+	if v.failure() != nil {
+		return at, gaps, v.store.update(write)
+	}
+	err = v.commit(write)
+	return at, gaps, err
 }
 
 // beginBuild opens the file of a build that a stop has cut short, or a new one,
@@ -297,9 +334,10 @@ func (v *View) beginBuild(ctx context.Context, st LogState) (at uint64, err erro
 		_ = v.store.db.Close()
 	}
 	meta := storeMeta{
-		Definition: v.Def().Query, Version: v.Version, Mode: v.Def().Mode, LogCreated: st.Created.UnixNano(), Floor: noFloor,
+		Definition: v.Def().Query, Version: v.Version, Mode: v.Def().Mode, LogCreated: st.Created.UnixNano(),
 		Watermark: noSpan.Max, BatchSpan: noSpan, LastBatch: v.eng.clock.Now(),
 	}
+	meta.bringBack()
 	meta.openEpoch()
 	v.store, err = createStore(v.eng.viewPath(v.Def(), v.Version), v.plan.Specs(), meta)
 	return 0, err
@@ -307,7 +345,8 @@ func (v *View) beginBuild(ctx context.Context, st LogState) (at uint64, err erro
 
 // buildStep takes the events in (at, to] into the file and returns to.
 func (v *View) buildStep(ctx context.Context, at, to uint64, j *job) (uint64, error) {
-	rows, err := v.compute(ctx, at, to, j.progress)
+	before, _ := v.store.view()
+	rows, err := v.compute(ctx, at, to, func(seq, gaps uint64) { j.progress(seq, before.Gaps+gaps) })
 	if err != nil {
 		return 0, err
 	}
@@ -323,7 +362,7 @@ func (v *View) buildStep(ctx context.Context, at, to uint64, j *job) (uint64, er
 			if err := v.addBatch(tx, m, rows, false); err != nil {
 				return err
 			}
-			m.open().From = to + 1
+			m.open().From, m.CutGaps = to+1, m.Gaps
 		} else if err := v.addSpeed(tx, m, rows); err != nil {
 			return err
 		}
@@ -339,35 +378,29 @@ func (v *View) buildStep(ctx context.Context, at, to uint64, j *job) (uint64, er
 // takeOver completes what is computed up to the sequence at: with the rows of
 // the version that is replaced that the log can no longer give, its batch runs,
 // and the run that this build is.
-func (v *View) takeOver(b *build, at uint64, started time.Time) error {
+//
+// was is how many sequences the log did not have for the version that is replaced.
+func (v *View) takeOver(b *build, at, was uint64, started time.Time) error {
 	old := b.replaces
 	m, err := v.store.view()
 	if err != nil {
 		return err
 	}
-	lost := uint64(0) // events that the version that is replaced counts and this one does not
-	if old != nil && old.store != nil {
-		was, err := old.store.view()
-		if err != nil && old.failure() == nil {
-			return err
-		}
-		if err == nil && m.Gaps > was.Gaps {
-			lost = m.Gaps - was.Gaps
-		}
-	}
 	var kept uint64
 	switch {
-	case lost == 0:
-		if m.Gaps > 0 && old == nil {
-			v.log().Warn("the log no longer holds all events since its first; the view begins without them", "missing", m.Gaps)
-		}
-	case !b.replay || old.failure() != nil:
-		return fmt.Errorf("the log no longer holds %d events that %s counts: it keeps the rows it has; DROP and CREATE the view to have it without them, or ALTER it where its options alone are to change",
-			lost, v.Def().Name)
-	default:
+	case m.Gaps == 0:
+	case old == nil:
+		v.log().Warn("the log no longer holds all events since its first; the view begins without them", "missing", m.Gaps)
+	case old.store == nil:
+		return fmt.Errorf("the log no longer holds %d events, which %s may have counted: DROP and CREATE the view to have it without them", m.Gaps, v.Def().Name)
+	case m.Gaps <= was: // what the view has never counted
+	case b.replay:
 		if kept, err = v.inherit(old, at, m.Whole); err != nil {
 			return err
 		}
+	default:
+		return fmt.Errorf("the log no longer holds %d events that %s counts: it keeps the rows it has; DROP and CREATE the view to have it without them, or ALTER it where its options alone are to change",
+			m.Gaps-was, v.Def().Name)
 	}
 	if old != nil {
 		if err := v.store.inheritRuns(old.store); err != nil {
@@ -443,7 +476,8 @@ func (v *View) catchUp(ctx context.Context, base uint64, j *job) (pending []*run
 		if head <= at+catchUpMax {
 			return pending, nil
 		}
-		r, err := v.compute(ctx, at, head, j.progress)
+		j.setTotal(head)
+		r, err := v.compute(ctx, at, head, func(seq, gaps uint64) { j.progress(seq, j.missing.Load()+gaps) })
 		if err != nil {
 			return nil, err
 		}

@@ -28,6 +28,7 @@ type viewEntry struct {
 	Def     *ViewDef
 	Version uint64
 	Built   bool // false while the first build of the view runs
+	Lost    bool `json:",omitempty"` // that build is one anew: the view was built before, and its file lost
 	// Building is the version that is to replace it, Previous the one that it
 	// has replaced and that ROLLBACK puts back.
 	Building, Previous *versionEntry `json:",omitempty"`
@@ -73,11 +74,12 @@ func (c *catalog) nextVersion() (version uint64, err error) {
 
 // beginView writes down that a view is being built, for the first time or
 // because its file was lost.
-func (c *catalog) beginView(key string, def *ViewDef, version uint64) error {
+func (c *catalog) beginView(key string, def *ViewDef, version uint64, lost bool) error {
 	return c.putView(key, func(entry *viewEntry) *viewEntry {
 		if entry == nil {
 			entry = &viewEntry{}
 		}
+		entry.Lost = lost || entry.Lost || entry.Built
 		entry.Def, entry.Version, entry.Built, entry.Building = def, version, false, nil
 		return entry
 	})

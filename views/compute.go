@@ -21,15 +21,18 @@ var computeWorkers = min(max(runtime.GOMAXPROCS(0)-1, 1), 8)
 // compute runs the events in (after, until] through the view's pipeline into a
 // table of its own. progress is told how far it is. What the log does not hold
 // is counted as gaps. It yields to the live layer.
-func (v *View) compute(ctx context.Context, after, until uint64, progress func(seq uint64)) (*run, error) {
+func (v *View) compute(ctx context.Context, after, until uint64, progress func(seq, gaps uint64)) (*run, error) {
 	return v.computeAt(ctx, after, until, v.eng.newPacer(v.Def().ReplayRate), progress)
 }
 
 // computeAt is compute at the pacer's speed; nil does not wait.
-func (v *View) computeAt(ctx context.Context, after, until uint64, pace *pacer, progress func(seq uint64)) (*run, error) {
+func (v *View) computeAt(ctx context.Context, after, until uint64, pace *pacer, progress func(seq, gaps uint64)) (*run, error) {
 	r := &run{from: after, to: until, span: noSpan, watermark: noSpan.Max, whole: after + 1, table: partial.NewTable(v.plan.Specs())}
 	if after >= until {
 		return r, nil
+	}
+	if err := v.stream.judged(ctx, until); err != nil {
+		return nil, err
 	}
 	workers := make([]*worker, computeWorkers)
 	for i := range workers {
@@ -59,7 +62,7 @@ func (v *View) computeAt(ctx context.Context, after, until uint64, pace *pacer, 
 // feed reads the records of r's range from the log and gives them to the
 // workers, as fast as pace allows. A single one is called as they come; several
 // have copies.
-func (v *View) feed(ctx context.Context, r *run, workers []*worker, pace *pacer, progress func(seq uint64)) error {
+func (v *View) feed(ctx context.Context, r *run, workers []*worker, pace *pacer, progress func(seq, gaps uint64)) error {
 	r.seen = r.from
 	take := workers[0].take
 	group, ctx := errgroup.WithContext(ctx)
@@ -96,7 +99,7 @@ func (v *View) feed(ctx context.Context, r *run, workers []*worker, pace *pacer,
 }
 
 // read gives the batches of records of r's range to take, and counts gaps.
-func (v *View) read(ctx context.Context, r *run, take func([]Record) error, progress func(seq uint64)) error {
+func (v *View) read(ctx context.Context, r *run, take func([]Record) error, progress func(seq, gaps uint64)) error {
 	for recs, err := range v.stream.log.Read(ctx, r.from, r.to) {
 		if err != nil {
 			return fmt.Errorf("read the log after sequence %d: %w", r.seen, err)
@@ -114,7 +117,7 @@ func (v *View) read(ctx context.Context, r *run, take func([]Record) error, prog
 		if err := take(recs); err != nil {
 			return err
 		}
-		progress(r.seen)
+		progress(r.seen, r.gaps)
 	}
 	return ctx.Err()
 }
@@ -159,6 +162,7 @@ func (w *worker) take(recs []Record) (err error) {
 		}
 	}()
 	w.decoder.decode(recs, &w.batch)
+	w.view.stream.dedup.skip(recs, &w.batch)
 	w.pipe.add(w.table, &w.batch, 0)
 	span, watermark := w.decoder.times(recs, &w.batch, 0)
 	w.span.union(span)

@@ -58,6 +58,8 @@ type Engine struct {
 	// to the log of a name is over before the next begins. It is taken before mu.
 	streamMu sync.Mutex
 
+	rebuilt sync.Map // name key to when the view was built again for damage
+
 	// mu guards the names. It is held for moments, never while something runs.
 	mu       sync.RWMutex
 	streams  map[string]*streamEntry
@@ -105,6 +107,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		_ = e.Close()
 		return nil, err
 	}
+	e.wg.Go(func() { e.scrub(e.ctx) })
 	return e, nil
 }
 
@@ -205,6 +208,7 @@ func (e *Engine) addStream(ctx context.Context, def *StreamDef, log Log) (*strea
 	if s.id, err = log.State(ctx); err != nil {
 		return nil, err
 	}
+	s.checkWhole()
 	path := e.deadPath(def)
 	if s.dead, err = openDead(path); err != nil {
 		// They are among the events, and are found again by looking at them again.
@@ -222,6 +226,9 @@ func (e *Engine) addStream(ctx context.Context, def *StreamDef, log Log) (*strea
 			return nil, err
 		}
 	}
+	if err := e.openDedup(ctx, s); err != nil {
+		return nil, err
+	}
 	entry := &streamEntry{Stream: s, followed: make(chan struct{}), committed: make(chan struct{})}
 	e.mu.Lock()
 	e.streams[nameKey(def.Database, def.Name)] = entry
@@ -235,7 +242,7 @@ func (e *Engine) deadPath(def *StreamDef) string {
 
 // run starts the goroutines of a stream; halt ends them.
 func (e *Engine) run(s *streamEntry) {
-	after := s.dead.seen
+	after := s.resumes()
 	st := s.state.Load()
 	for _, vr := range st.views {
 		after = min(after, vr.base)
@@ -302,13 +309,14 @@ func (e *Engine) Close() error {
 	for _, s := range streams {
 		s.halt()
 	}
+	e.endChanges(views)
 	for _, v := range views {
 		if v.store != nil {
 			errs = append(errs, v.store.db.Close())
 		}
 	}
 	for _, s := range streams {
-		errs = append(errs, s.dead.close())
+		errs = append(errs, s.closeFile())
 	}
 	return errors.Join(append(errs, e.catalog.db.Close())...)
 }
@@ -489,7 +497,7 @@ func (e *Engine) DropStream(ctx context.Context, database, name string) error {
 	fault.Crash("dropstream.halted")
 	err := e.catalog.moveStream(bucketStreams, bucketDropped, key, s.Def)
 	fault.Crash("dropstream.noted")
-	if e1 := s.dead.close(); err == nil {
+	if e1 := s.closeFile(); err == nil {
 		err = e1
 	}
 	if err != nil {
@@ -599,7 +607,7 @@ func (e *Engine) Durability() string { return e.broker.Durability() }
 func (e *Engine) Refresh(ctx context.Context, v *View, full bool) (note string, err error) {
 	if err := v.working(); err != nil {
 		if full { // the way out of a failure
-			err = e.CreateView(ctx, v.Def(), true)
+			return e.replay(ctx, v.Def())
 		}
 		return "", err
 	}
@@ -614,13 +622,15 @@ func (e *Engine) Refresh(ctx context.Context, v *View, full bool) (note string, 
 		case full:
 			br, err = v.recompute(ctx)
 		default:
-			err = v.runBatch(ctx, RunRefresh)
+			br, err = v.runBatch(ctx, RunRefresh)
 		}
 		switch {
-		case errors.Is(err, errNoBatchLayer): // ALTER has come between
-		case err == nil && br != nil:
+		case err == nil:
 			return br.Note, nil
-		default:
+		case full && errors.Is(err, errDamaged):
+			// What is damaged cannot be replaced in its place.
+			return "", e.CreateView(ctx, v.Def(), true)
+		case !errors.Is(err, errNoBatchLayer): // that is, unless ALTER has come between
 			return "", err
 		}
 	}
@@ -630,6 +640,9 @@ func (e *Engine) Refresh(ctx context.Context, v *View, full bool) (note string, 
 // working returns an error for a view that has failed.
 func (v *View) working() error {
 	if err := v.failure(); err != nil {
+		if v.store == nil && v.stream.id.First > 1 {
+			return fmt.Errorf("materialized view %s %w: %w", v.Def().Name, ErrFailed, err) // which tells the way out
+		}
 		return fmt.Errorf("materialized view %s %w: %w; REFRESH MATERIALIZED VIEW %s FULL builds it anew", v.Def().Name, ErrFailed, err, v.Def().Name)
 	}
 	return nil

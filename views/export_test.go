@@ -1,6 +1,11 @@
 package views
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+)
 
 // SetComputeWorkers makes n goroutines compute a range of the log.
 func SetComputeWorkers(t *testing.T, n int) {
@@ -17,4 +22,51 @@ func SetBuildChunk(t *testing.T, n uint64) {
 	old := buildChunk
 	buildChunk = n
 	t.Cleanup(func() { buildChunk = old })
+}
+
+// SetChangesKeep bounds the keys of changed rows that wait in memory.
+func SetChangesKeep(t *testing.T, n int) {
+	old := changesKeep
+	changesKeep = n
+	t.Cleanup(func() { changesKeep = old })
+}
+
+// SetChangesStep makes changes be found in the log n events at a time.
+func SetChangesStep(t *testing.T, n uint64) {
+	old := changesStep
+	changesStep = n
+	t.Cleanup(func() { changesStep = old })
+}
+
+// Committed is the sequence that the view's file has reached.
+func (v *View) Committed() (uint64, error) {
+	m, err := v.store.view()
+	if err != nil {
+		return 0, err
+	}
+	return m.Applied, nil
+}
+
+// Sent is the sequence up to which changes were sent.
+func (v *View) Sent() uint64 { return v.changes.Load().sent.Load() }
+
+// ChangeRow changes the states of a row of the batch layer, or with nil deletes
+// it, as a weir with a bug might: everything that checks the file is content.
+func (v *View) ChangeRow(key []byte, change func(states []byte) []byte) error {
+	return v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
+		r := m.batch()
+		b := tx.Bucket(rowsBucket(r.number))
+		value, states, err := r.get(b.Cursor(), key)
+		if err != nil {
+			return err
+		}
+		if states = change(bytes.Clone(states)); states != nil {
+			return r.put(b, key, bytes.Clone(value), states)
+		}
+		_, check, err := openRow(r.number, key, value)
+		if err != nil {
+			return err
+		}
+		return r.delete(b, key, check)
+	})
 }

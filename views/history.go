@@ -42,7 +42,7 @@ func (v *View) statesAt(at uint64) (*partial.Table, error) {
 	t := partial.NewTable(v.plan.Specs())
 	err := v.store.read(func(tx *bolt.Tx, m *storeMeta) error {
 		if m.Batch != 0 {
-			if err := v.store.into(tx, m.Batch, t); err != nil {
+			if err := m.batch().into(tx, t); err != nil {
 				return err
 			}
 		}
@@ -50,7 +50,7 @@ func (v *View) statesAt(at uint64) (*partial.Table, error) {
 			if e.To == 0 || e.To > at {
 				continue
 			}
-			if err := v.store.into(tx, e.Rowset, t); err != nil {
+			if err := e.rowset().into(tx, t); err != nil {
 				return err
 			}
 		}
@@ -97,31 +97,34 @@ func (v *View) inherit(old *View, at, whole uint64) (kept uint64, err error) {
 		return 0, err
 	}
 	err = v.store.update(func(tx *bolt.Tx, m *storeMeta) error {
-		rowset, rows := m.Batch, &m.BatchRows
-		if m.Mode == Kappa {
-			rowset, rows = m.open().Rowset, &m.open().Rows
-		} else if rowset == 0 {
+		if m.Mode == Lambda && m.Batch == 0 {
 			m.Batch, m.BatchSpan, m.Cut = m.newRowset(), noSpan, at
-			rowset = m.Batch
 		}
-		b, err := tx.CreateBucketIfNotExists(rowsBucket(rowset))
+		r := m.batch()
+		if m.Mode == Kappa {
+			r = m.open().rowset()
+		}
+		b, err := tx.CreateBucketIfNotExists(rowsBucket(r.number))
 		if err != nil {
 			return err
 		}
+		c := b.Cursor()
 		for _, i := range groups.Sorted() {
 			if firstSeq(groups, int(i)) >= whole {
 				continue
 			}
 			key := groups.Key(int(i))
-			if b.Get(key) == nil {
-				*rows++
+			old, _, err := r.get(c, key)
+			if err != nil {
+				return err
 			}
-			if err := b.Put(key, groups.Append(nil, int(i))); err != nil {
+			if err := r.put(b, key, old, groups.Append(nil, int(i))); err != nil {
 				return err
 			}
 			kept++
 		}
-		m.Gaps, m.Floor = was.Gaps, max(m.Floor, was.Floor)
+		m.Gaps, m.CutGaps = was.Gaps, was.Gaps
+		m.Floor, m.Shown = max(m.Floor, was.Floor), max(m.Shown, was.Shown)
 		return nil
 	})
 	return kept, err

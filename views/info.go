@@ -45,13 +45,25 @@ func (e *Engine) ViewInfos(ctx context.Context) ([]ViewInfo, error) {
 			}
 			heads[v.stream] = st
 		}
-		infos = append(infos, v.info(st))
+		infos = append(infos, v.guardedInfo(st))
 	}
 	for _, def := range building {
 		infos = append(infos, ViewInfo{Def: def, State: ViewBuilding})
 	}
 	slices.SortStableFunc(infos, func(a, b ViewInfo) int { return strings.Compare(a.Def.Name, b.Def.Name) })
 	return infos, nil
+}
+
+// guardedInfo is info, and failed where the view's file cannot be read.
+func (v *View) guardedInfo(st LogState) (i ViewInfo) {
+	err := guard("read view", func() error {
+		i = v.info(st)
+		return nil
+	})
+	if err != nil {
+		i = ViewInfo{Def: v.Def(), Version: v.Version, State: ViewFailed, Head: st.Last, Error: err.Error()}
+	}
+	return i
 }
 
 func (v *View) info(st LogState) ViewInfo {
@@ -71,7 +83,10 @@ func (v *View) info(st LogState) ViewInfo {
 		i.State, i.Error = ViewFailed, fmt.Sprintf("its file cannot be written, which is tried again each second; it answers from memory: %v", err)
 	}
 	i.Applied, i.Batch, i.Gaps = s.Seq, s.meta.Cut, s.meta.Gaps
-	i.Rows, i.Bytes = s.Count(Serving), s.bytes()
+	i.Bytes = s.bytes()
+	if i.Rows, err = s.Count(Serving); err != nil {
+		return ViewInfo{Def: v.Def(), Version: v.Version, State: ViewFailed, Head: st.Last, Error: err.Error()}
+	}
 	now := v.stream.state.Load()
 	if now.watermark > noSpan.Max {
 		i.Watermark = time.UnixMicro(now.watermark).UTC()
@@ -105,9 +120,13 @@ func (e *Engine) Layers() ([]LayerInfo, error) {
 		if v.failure() != nil {
 			continue
 		}
-		of, err := v.layers()
+		var of []LayerInfo
+		err := guard("read view", func() (err error) {
+			of, err = v.layers()
+			return err
+		})
 		if err != nil {
-			return nil, err
+			continue // dropped meanwhile, or damaged: weir.views tells
 		}
 		infos = append(infos, of...)
 	}
@@ -144,10 +163,13 @@ func (v *View) layers() (infos []LayerInfo, err error) {
 				sp.union(r.span)
 			}
 			if len(s.runs) > 0 {
-				open := &Snapshot{View: v, tx: s.tx, runs: s.runs, drop: s.drop, meta: &storeMeta{Epochs: []epoch{ep}}}
 				s.mu.Lock() // the transaction is that of s
-				rows = open.Count(Speed)
+				open := &Snapshot{View: v, tx: s.tx, runs: s.runs, drop: s.drop, meta: &storeMeta{Epochs: []epoch{ep}}}
+				rows, err = open.Count(Speed)
 				s.mu.Unlock()
+				if err != nil {
+					return nil, err
+				}
 			}
 		}
 		add(Speed, ep.ID, ep.From, to, rows, sp, true)
@@ -164,7 +186,7 @@ func (e *Engine) BatchRuns() (runs []BatchRun, err error) {
 		}
 		of, err := v.store.runs()
 		if err != nil {
-			return nil, err
+			continue // dropped meanwhile, or damaged: weir.views tells
 		}
 		for i := range of {
 			of[i].View = v.Def().Name

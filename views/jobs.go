@@ -32,7 +32,7 @@ func (j *Job) Percent() float64 {
 	if j.EventsIn == 0 {
 		return 100
 	}
-	return 100 * float64(j.EventsDone) / float64(j.EventsIn)
+	return min(100, 100*float64(j.EventsDone)/float64(j.EventsIn))
 }
 
 // Rate is its events per second so far.
@@ -60,10 +60,12 @@ type jobs struct {
 }
 
 type job struct {
-	jobs   *jobs
-	Job    // guarded by jobs.mu, but for what is atomic below
-	done   atomic.Uint64
-	cancel context.CancelCauseFunc
+	jobs *jobs
+	Job  // guarded by jobs.mu, but for what is atomic below
+	done atomic.Uint64
+	// missing are those of EventsIn that the log turned out to lack.
+	missing atomic.Uint64
+	cancel  context.CancelCauseFunc
 }
 
 // ErrCancelled is the cause of a job's end when somebody cancelled it.
@@ -107,7 +109,12 @@ func (e *Engine) CancelJob(id uint64) error {
 	return fmt.Errorf("job %d %w", id, ErrUnknown)
 }
 
-func (j *job) progress(done uint64) { j.done.Store(done) }
+// progress says that the job has got through so many sequences, of which the
+// log lacked some: those are no events, and no work.
+func (j *job) progress(through, missing uint64) {
+	j.done.Store(through - missing)
+	j.missing.Store(missing)
+}
 
 func (j *job) end(err error) {
 	j.cancel(nil)
@@ -117,7 +124,7 @@ func (j *job) end(err error) {
 	switch {
 	case err == nil:
 		j.State = StateDone
-		j.done.Store(j.EventsIn)
+		j.done.Store(j.EventsIn - min(j.missing.Load(), j.EventsIn))
 	case errors.Is(err, ErrCancelled), errors.Is(err, context.Canceled):
 		j.State = StateCancelled
 	default:
@@ -133,6 +140,7 @@ func (e *Engine) Jobs() []Job {
 	for i, j := range e.jobs.list {
 		list[i] = j.Job
 		list[i].EventsDone = j.done.Load()
+		list[i].EventsIn -= min(j.missing.Load(), j.EventsIn)
 	}
 	return list
 }

@@ -1,6 +1,8 @@
 package views
 
 import (
+	"strings"
+
 	"weir/views/column"
 	"weir/views/partial"
 )
@@ -69,9 +71,17 @@ func (p *ViewPlan) Columns(l Layer) []LayerColumn {
 	if l == Serving {
 		return cols
 	}
+	taken := map[string]bool{EpochColumn: true, ServingColumn: true}
 	for a := range p.Aggs {
-		if !p.Aggs[a].Hidden {
-			cols = append(cols, p.stateColumns(a, shown[a])...)
+		if p.Aggs[a].Hidden {
+			continue
+		}
+		for _, c := range p.stateColumns(a, shown[a]) {
+			for taken[strings.ToLower(c.Name)] { // a column may be named like the state of another
+				c.Name += "_"
+			}
+			taken[strings.ToLower(c.Name)] = true
+			cols = append(cols, c)
 		}
 	}
 	if l == Speed {

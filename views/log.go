@@ -66,6 +66,8 @@ type Message struct {
 	Subject string // "" means the log's first subject
 	ID      string // same non-empty ID within the duplicate window: the same event
 	Payload []byte
+	// Header is for subscribers: logs keep it, and records do not show it.
+	Header map[string][]string
 }
 
 // ErrNoLog is returned by Broker for a log that does not exist.
@@ -85,6 +87,13 @@ type Broker interface {
 	// the log has acknowledged all of them. On an error some may have been
 	// stored.
 	Publish(ctx context.Context, name string, msgs []Message) (uint64, error)
+	// Send gives messages, each with a subject, in order to whoever takes
+	// messages of that subject. A log has acknowledged what it takes when Send
+	// returns; subscribers get it at most once. Where nobody takes a message
+	// it is gone. On an error some may have been taken.
+	Send(ctx context.Context, msgs []Message) error
+	// Heard says whether anybody takes messages of the subject now.
+	Heard(subject string) bool
 	// Durability is what an acknowledgement is worth, for weir.streams:
 	// "always", or the interval between fsyncs, as "100ms".
 	Durability() string

@@ -44,6 +44,7 @@ type StreamDef struct {
 	Retention       time.Duration
 	MaxBytes        int64
 	DuplicateWindow time.Duration
+	DedupWindow     time.Duration // how long an event sent again with its ID is a repeat, which no view counts; 0 is not at all
 	Replicas        int
 	Text            string // canonical CREATE STREAM
 }
@@ -116,6 +117,7 @@ type ViewDef struct {
 	KeepPrevious   time.Duration // how long the version that is replaced is kept for ROLLBACK; 0 is not at all
 	ReplayRate     uint64        // events a second that a build, replay, recompute or audit reads at most; 0 is no bound
 	Delivery       Delivery
+	PublishChanges string // subject that changed rows are sent to; "" sends none
 	Text           string // canonical CREATE MATERIALIZED VIEW
 }
 

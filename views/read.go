@@ -94,11 +94,12 @@ type Snapshot struct {
 	runs []*run   // beyond meta.Applied
 	drop *windows // rows that retention has dropped, in the file or not
 
-	mu    sync.Mutex
-	tx    *bolt.Tx // nil once closed
-	moved int      // how often tx was replaced: cursors of the one before must be made again
-	copy  *bolt.DB // what tx reads when it has moved
-	timer *time.Timer
+	mu     sync.Mutex
+	damage error    // found in the file: no cursor goes on
+	tx     *bolt.Tx // nil once closed
+	moved  int      // how often tx was replaced: cursors of the one before must be made again
+	copy   *bolt.DB // what tx reads when it has moved
+	timer  *time.Timer
 }
 
 // txAgeMax bounds how long a statement holds a transaction of a view's own file.
@@ -174,14 +175,16 @@ func snapshotsAt(st *readState, views []*View) (snaps []*Snapshot, ok bool, err 
 		if !attached {
 			return snaps, false, fmt.Errorf("materialized view %s was replaced or dropped; run the statement again", v.Def().Name)
 		}
-		tx, err := v.store.db.Begin(false)
-		if err != nil {
-			return snaps, false, fmt.Errorf("read view %s: %w", v.Def().Name, err)
-		}
-		snap := &Snapshot{View: v, Seq: st.seq, tx: tx}
+		snap := &Snapshot{View: v, Seq: st.seq}
+		err = snap.guard(func() (err error) {
+			if snap.tx, err = v.store.db.Begin(false); err == nil {
+				snap.meta, err = v.store.meta(snap.tx)
+			}
+			return err
+		})
 		snaps = append(snaps, snap)
-		if snap.meta, err = v.store.meta(tx); err != nil {
-			return snaps, false, fmt.Errorf("read view %s: %w", v.Def().Name, err)
+		if err != nil {
+			return snaps, false, err
 		}
 		if snap.meta.Applied < vr.base || snap.meta.Applied > vr.end() {
 			return snaps, false, nil
@@ -194,7 +197,7 @@ func snapshotsAt(st *readState, views []*View) (snaps []*Snapshot, ok bool, err 
 			return snaps, false, nil // a run that a commit cut through: cannot be
 		}
 		snap.runs = runs
-		snap.drop = v.windows(v.floor(snap.meta, st.watermark))
+		snap.drop = v.windows(v.shown(snap.meta, st.watermark))
 	}
 	return snaps, true, nil
 }
@@ -225,26 +228,39 @@ var All = []Range{{}}
 
 // sources returns what the layer's rows are made of.
 func (s *Snapshot) sources(l Layer) (list []source) {
-	add := func(rowset uint64, e *epoch) {
-		if b := s.tx.Bucket(rowsBucket(rowset)); b != nil {
-			list = append(list, &bucketSource{origin: origin{e}, c: b.Cursor()})
+	if err := guard("read view", func() error {
+		list = s.find(l)
+		return nil
+	}); err != nil {
+		s.damage = err
+	}
+	return list
+}
+
+func (s *Snapshot) find(l Layer) (list []source) {
+	add := func(r *rowset, e *epoch) {
+		if *r.rows == 0 {
+			return
+		}
+		if b := s.tx.Bucket(rowsBucket(r.number)); b != nil {
+			list = append(list, &bucketSource{origin: origin{e}, c: b.Cursor(), rows: r, damage: &s.damage})
+		} else {
+			s.damage = r.complete(0, 0)
 		}
 	}
 	if l != Speed && s.meta.Batch != 0 {
-		add(s.meta.Batch, nil)
+		add(s.meta.batch(), nil)
 	}
 	if l == Batch {
 		return list
 	}
 	if l == Speed {
 		for i := range s.meta.Retired {
-			add(s.meta.Retired[i].Rowset, &s.meta.Retired[i])
+			add(s.meta.Retired[i].rowset(), &s.meta.Retired[i])
 		}
 	}
 	for i := range s.meta.Epochs {
-		if e := &s.meta.Epochs[i]; e.Rows > 0 {
-			add(e.Rowset, e)
-		}
+		add(s.meta.Epochs[i].rowset(), &s.meta.Epochs[i])
 	}
 	for _, r := range s.runs {
 		if r.table.Len() > 0 {
@@ -255,17 +271,34 @@ func (s *Snapshot) sources(l Layer) (list []source) {
 }
 
 // Count returns the number of rows of a layer.
-func (s *Snapshot) Count(l Layer) (n uint64) {
+func (s *Snapshot) Count(l Layer) (n uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l == Batch && (s.drop == nil || s.drop.floor == s.meta.Floor) {
-		return max(s.meta.BatchRows, s.keyless())
+	return s.count(l)
+}
+
+func (s *Snapshot) count(l Layer) (n uint64, err error) {
+	if l == Batch && (s.drop == nil || s.drop.floor == s.meta.Deleted) {
+		return max(s.meta.BatchRows, s.keyless()), nil
 	}
-	c := &Cursor{layer: l, src: s.sources(l), ranges: All, drop: s.drop}
-	for c.advance() {
-		n++
+	err = s.guard(func() error {
+		c := &Cursor{snap: s, layer: l, src: s.sources(l), ranges: All, drop: s.drop}
+		for c.advance() {
+			n++
+		}
+		return s.damage
+	})
+	return max(n, s.keyless()), err
+}
+
+// guard runs f, which reads the file, and has the view built again where that
+// is damaged.
+func (s *Snapshot) guard(f func() error) error {
+	err := guard("read view "+s.View.Def().Name, f)
+	if err == nil {
+		return nil
 	}
-	return max(n, s.keyless())
+	return s.View.store.notice(err)
 }
 
 // bytes returns the size of the file that the snapshot sees.
@@ -333,41 +366,83 @@ func (o origin) id() uint64 {
 	return o.epoch.ID
 }
 
-// bucketSource is a bucket of a view's file.
+// bucketSource is a bucket of a view's file. It is never at a row that is not
+// as it was written: it puts what is wrong into damage, and ends there.
 type bucketSource struct {
 	origin
-	c    *bolt.Cursor
-	k, v []byte
+	c      *bolt.Cursor
+	rows   *rowset
+	damage *error
+	k, v   []byte
+	states []byte
+	seen   uint64 // rows since the beginning (in reverse, the end) of the bucket
+	whole  bool   // seen began there
+	last   []byte
 }
 
 func (b *bucketSource) seek(key []byte, reverse bool) {
+	b.seen, b.whole, b.last = 0, key == nil, nil
+	var err error
 	switch {
-	case !reverse && key == nil:
-		b.k, b.v = b.c.First()
-	case !reverse:
-		b.k, b.v = b.c.Seek(key)
-	case key == nil:
+	case key == nil && reverse:
 		b.k, b.v = b.c.Last()
+	case key == nil:
+		b.k, b.v = b.c.First()
 	default:
-		if b.k, b.v = b.c.Seek(key); b.k == nil {
-			b.k, b.v = b.c.Last()
-		} else {
-			b.k, b.v = b.c.Prev()
+		if b.k, b.v, err = b.rows.seek(b.c, key); err == nil && reverse {
+			if b.k == nil {
+				b.k, b.v = b.c.Last()
+			} else {
+				b.k, b.v = b.c.Prev()
+			}
 		}
 	}
+	b.arrive(reverse, err)
 }
 
 func (b *bucketSource) step(reverse bool) {
+	if b.k == nil {
+		return
+	}
+	b.last = b.k
 	if reverse {
 		b.k, b.v = b.c.Prev()
 	} else {
 		b.k, b.v = b.c.Next()
 	}
+	b.arrive(reverse, nil)
+}
+
+// arrive verifies the row that the cursor has come to.
+func (b *bucketSource) arrive(reverse bool, err error) {
+	switch {
+	case err != nil:
+	case b.k == nil:
+		if b.whole && b.seen != *b.rows.rows {
+			err = b.rows.complete(b.seen, 0)
+		}
+		b.whole = false
+	default:
+		b.seen++
+		if b.states, _, err = openRow(b.rows.number, b.k, b.v); err == nil && b.last != nil && !inOrder(b.last, b.k, reverse) {
+			err = fmt.Errorf("%w: row %x is out of order", errDamaged, b.k)
+		}
+	}
+	if err != nil {
+		*b.damage, b.k = err, nil
+	}
+}
+
+func inOrder(first, second []byte, reverse bool) bool {
+	if reverse {
+		first, second = second, first
+	}
+	return bytes.Compare(first, second) < 0
 }
 
 func (b *bucketSource) key() []byte { return b.k }
 
-func (b *bucketSource) into(t *partial.Table, i int) error { return t.Decode(i, b.v) }
+func (b *bucketSource) into(t *partial.Table, i int) error { return t.Decode(i, b.states) }
 
 // tableSource is a run in memory.
 type tableSource struct {
@@ -482,12 +557,20 @@ func (c *Cursor) need(col *LayerColumn) {
 
 // Fill makes b the next rows, at most limit of them, with one vector for each
 // of the cursor's columns, and returns how many there are; 0 is the end.
-func (c *Cursor) Fill(b *column.Batch, limit int) (int, error) {
+func (c *Cursor) Fill(b *column.Batch, limit int) (n int, err error) {
 	c.snap.mu.Lock()
 	defer c.snap.mu.Unlock()
 	if c.snap.tx == nil {
 		return 0, errors.New("the statement that this row belongs to has ended")
 	}
+	err = c.snap.guard(func() error {
+		n, err = c.fill(b, limit)
+		return err
+	})
+	return n, err
+}
+
+func (c *Cursor) fill(b *column.Batch, limit int) (int, error) {
 	if c.moved != c.snap.moved {
 		c.follow()
 	}
@@ -504,6 +587,9 @@ func (c *Cursor) Fill(b *column.Batch, limit int) (int, error) {
 			return 0, fmt.Errorf("view %s, row %x: %w", c.snap.View.Def().Name, c.current, err)
 		}
 		n++
+	}
+	if c.snap.damage != nil {
+		return 0, c.snap.damage
 	}
 	if n == 0 && limit > 0 && c.keyless {
 		c.at = nil
@@ -599,6 +685,9 @@ func (c *Cursor) advance() bool {
 				s.step(c.reverse)
 			}
 		}
+		if c.snap.damage != nil {
+			return false
+		}
 		c.started = false
 	}
 }
@@ -631,6 +720,9 @@ func (c *Cursor) startRange() {
 // pick finds the sources that hold the next key of the range.
 func (c *Cursor) pick() bool {
 	c.at = c.at[:0]
+	if c.snap.damage != nil {
+		return false
+	}
 	var best []byte
 	for _, s := range c.src {
 		k := s.key()

@@ -2,7 +2,6 @@ package views
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -48,11 +47,12 @@ func (e *Engine) removeStrayFiles(entries map[string]*viewEntry) {
 func (e *Engine) recoverView(ctx context.Context, entry *viewEntry) (builds []buildOrder) {
 	key := nameKey(entry.Def.Database, entry.Def.Name)
 	if !entry.Built {
-		return []buildOrder{{def: entry.Def, version: entry.Version}}
+		return []buildOrder{{def: entry.Def, version: entry.Version, lost: entry.Lost}}
 	}
 	v, again := e.recoverVersion(ctx, entry.Def, entry.Version)
 	if v != nil {
 		e.views[key] = v
+		v.startChanges()
 	}
 	if p := entry.Previous; p != nil {
 		if old, _ := e.recoverVersion(ctx, p.Def, p.Version); old != nil && old.failure() == nil {
@@ -63,7 +63,7 @@ func (e *Engine) recoverView(ctx context.Context, entry *viewEntry) (builds []bu
 	}
 	switch b := entry.Building; {
 	case again:
-		builds = append(builds, buildOrder{def: entry.Def})
+		builds = append(builds, buildOrder{def: entry.Def, lost: true})
 	case b != nil && v != nil:
 		builds = append(builds, buildOrder{def: b.Def, version: b.Version, replaces: v, replay: b.Replay})
 	}
@@ -96,15 +96,15 @@ func (e *Engine) recoverVersion(ctx context.Context, def *ViewDef, version uint6
 			_ = v.store.db.Close()
 			v.store = nil
 		}
-		if s.id.First > 1 {
-			// History below the log's floor cannot be computed again.
-			v.fail(fmt.Errorf("its file is not to be trusted (%w), and the log begins at sequence %d only: DROP and CREATE the view to have it without what came before", err, s.id.First))
+		if lost := v.trimmed(s.id); lost != nil {
+			v.fail(fmt.Errorf("its file is not to be trusted (%w), and %w", err, lost))
 			return v, false
 		}
 		log.Error("the view's file is not to be trusted; the view is built again from the log", "reason", err)
 		return nil, true
 	}
 	v.cut.Store(meta.Cut)
+	v.store.damaged = v.damaged
 	if err := s.attach(v, meta, nil, nil); err != nil {
 		v.fail(err)
 	}
@@ -145,10 +145,11 @@ func (v *View) settle(tx *bolt.Tx, m *storeMeta) error {
 	// Where a crash came between the two, the checkpoint decides: the rows may
 	// then count events twice, or lack some, as the view's delivery has it.
 	m.Applied, m.AppliedTime = m.Resume, m.ResumeTime
-	if err := v.convert(tx, m); err != nil {
+	v.settleChanges(m, v.Def())
+	if err := v.convert(tx, m, v.Def()); err != nil {
 		return err
 	}
-	if err := v.prune(tx, m); err != nil {
+	if err := v.prune(tx, m, v.Def()); err != nil {
 		return err
 	}
 	return failInterruptedRuns(tx, m)
@@ -162,17 +163,23 @@ func (v *View) checkLog(ctx context.Context, m *storeMeta) error {
 	if id.Created.UnixNano() != m.LogCreated {
 		return fmt.Errorf("the log is another one: made at %s", id.Created)
 	}
-	if m.Resume > id.Last {
-		return fmt.Errorf("the log ends at sequence %d, but the view has applied %d", id.Last, m.Resume)
+	at, when := m.Resume, m.ResumeTime
+	if m.Applied > at {
+		// A crash came between the rows and the sequence of a commit. The rows
+		// may have events twice, but only ones that the log has.
+		at, when = m.Applied, m.AppliedTime
 	}
-	if m.Resume < id.First || m.Resume == 0 {
+	if at > id.Last {
+		return fmt.Errorf("the log ends at sequence %d, but the view has applied %d", id.Last, at)
+	}
+	if at < id.First || at == 0 {
 		return nil // nothing left to compare with
 	}
-	for recs, err := range v.stream.log.Read(ctx, m.Resume-1, m.Resume) {
+	for recs, err := range v.stream.log.Read(ctx, at-1, at) {
 		if err != nil {
 			return err
 		}
-		if r := recs[0]; m.ResumeTime != 0 && r.Time != m.ResumeTime {
+		if r := recs[0]; when != 0 && r.Time != when {
 			return fmt.Errorf("the log holds another event at sequence %d than the one that the view has applied", r.Seq)
 		}
 	}
@@ -183,13 +190,11 @@ func (v *View) checkLog(ctx context.Context, m *storeMeta) error {
 // Their epochs are still there, so nothing is lost, and they are tried again.
 func failInterruptedRuns(tx *bolt.Tx, m *storeMeta) error {
 	var running []BatchRun
-	err := tx.Bucket(bucketRuns).ForEach(func(_, raw []byte) error {
-		var r BatchRun
-		err := json.Unmarshal(raw, &r)
+	err := eachRun(tx, func(r *BatchRun) error {
 		if r.State == StateRunning {
-			running = append(running, r)
+			running = append(running, *r)
 		}
-		return err
+		return nil
 	})
 	for i := 0; i < len(running) && err == nil; i++ {
 		r := &running[i]

@@ -64,6 +64,18 @@ func TestDamagedFilesAreBuiltAgain(t *testing.T) {
 	}
 }
 
+// removeFiles removes the files of all views.
+func removeFiles(t *testing.T, dir string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "views", "*.db"))
+	for i := 0; i < len(files) && err == nil; i++ {
+		err = os.Remove(files[i])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func reopen(t *testing.T, dir string, broker views.Broker) *views.Engine {
@@ -90,10 +102,20 @@ func countWhenBuilt(t *testing.T, e *views.Engine) uint64 {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return snap.Count(views.Serving)
+		return rowsOf(t, snap)
 	}
 	t.Fatal("the view is not built in time")
 	return 0
+}
+
+// rowsOf is the number of rows of the view.
+func rowsOf(t *testing.T, snap *views.Snapshot) uint64 {
+	t.Helper()
+	n, err := snap.Count(views.Serving)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // TestRecomputeLosesNothing shows that FULL keeps the rows that count events

@@ -16,17 +16,26 @@ import (
 // noFloor is the floor of a view from which no window was dropped.
 const noFloor = math.MinInt64
 
-// floor returns the start of the last window that retention has dropped, where
-// the watermark stands, in microseconds: that of a window which ended retention
+// due returns the start of the last window that is to be dropped where the
+// watermark stands, in microseconds: that of a window which ended retention
 // ago. Which rows a view has is so a function of the log alone.
-func (v *View) floor(m *storeMeta, watermark int64) int64 {
+func (v *View) due(watermark int64) int64 {
 	keep := v.Def().Retention.Microseconds()
 	if keep <= 0 || v.plan.Window < 0 || watermark == noSpan.Max {
-		return m.Floor
+		return noFloor
 	}
 	// Times are within some 10,000 years: nothing here overflows.
-	return max(m.Floor, watermark-keep-v.plan.WindowSize)
+	return watermark - keep - v.plan.WindowSize
 }
+
+// floor is storeMeta.Floor at the watermark.
+func (v *View) floor(m *storeMeta, watermark int64) int64 { return max(m.Floor, v.due(watermark)) }
+
+// shown is storeMeta.Shown at the watermark.
+func (v *View) shown(m *storeMeta, watermark int64) int64 { return max(m.Shown, v.due(watermark)) }
+
+// bringBack makes windows that were dropped ones that a recompute brings back.
+func (m *storeMeta) bringBack() { m.Floor, m.Shown, m.Deleted = noFloor, noFloor, noFloor }
 
 // checkRetention returns an error where the view's retention has no windows of
 // event time to drop.
@@ -92,20 +101,19 @@ func (w *windows) keeps(key []byte) bool {
 // all layers, in the transaction of the commit that finds them due.
 func (v *View) expire(tx *bolt.Tx, m *storeMeta) error {
 	floor := v.floor(m, m.Watermark)
-	if floor == m.Floor || v.plan.Window > 0 && floor-max(m.Floor, -1<<60) < v.plan.WindowSize {
+	m.Floor, m.Shown = floor, max(m.Shown, floor)
+	if floor <= m.Deleted || v.plan.Window > 0 && floor-max(m.Deleted, -1<<60) < v.plan.WindowSize {
 		// Windows that are not the first part of the key are looked for among
 		// all rows, so not before one more can be due. Readers skip them.
 		return nil
 	}
 	w := v.windows(floor)
 	for _, r := range m.rowsets() {
-		n, err := w.delete(tx.Bucket(rowsBucket(r.number)))
-		if err != nil {
+		if err := w.delete(tx.Bucket(rowsBucket(r.number)), r); err != nil {
 			return err
 		}
-		*r.rows -= min(n, *r.rows)
 	}
-	m.Floor = floor
+	m.Deleted = floor
 	return nil
 }
 
@@ -113,33 +121,40 @@ func (v *View) expire(tx *bolt.Tx, m *storeMeta) error {
 // cursor loses its place when its bucket changes.
 const expireChunk = 10_000
 
-// delete removes the rows that w does not keep and returns their number.
-func (w *windows) delete(b *bolt.Bucket) (n uint64, err error) {
+// delete removes the rows that w does not keep.
+func (w *windows) delete(b *bolt.Bucket, r *rowset) error {
 	if b == nil {
-		return 0, nil
+		return nil
+	}
+	type row struct {
+		key   []byte
+		check uint32
 	}
 	var from []byte
 	for {
-		var due [][]byte
+		var due []row
 		c := b.Cursor()
-		k, _ := c.Seek(from)
-		for ; k != nil && len(due) < expireChunk; k, _ = c.Next() {
+		k, v := c.Seek(from)
+		for ; k != nil && len(due) < expireChunk; k, v = c.Next() {
 			if !w.keeps(k) {
-				due = append(due, bytes.Clone(k))
+				_, check, err := openRow(r.number, k, v)
+				if err != nil {
+					return err
+				}
+				due = append(due, row{bytes.Clone(k), check})
 			} else if w.at == 0 && !w.isNull(k) {
 				k = nil // the first window that stays: those behind it stay too
 				break
 			}
 		}
 		from = bytes.Clone(k)
-		for _, key := range due {
-			if err := b.Delete(key); err != nil {
-				return n, err
+		for _, d := range due {
+			if err := r.delete(b, d.key, d.check); err != nil {
+				return err
 			}
 		}
-		n += uint64(len(due))
 		if from == nil {
-			return n, nil
+			return nil
 		}
 	}
 }

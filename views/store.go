@@ -2,7 +2,6 @@ package views
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,7 +17,7 @@ import (
 )
 
 // storeFormat is the version of the files of views.
-const storeFormat = 2
+const storeFormat = 3
 
 // mapSize is how much address space the file of a view maps at first. A writer
 // that must map more waits for every reader, so it is far more than most files
@@ -32,6 +31,7 @@ type epoch struct {
 	From    uint64 // first sequence
 	To      uint64 // last; 0 while the epoch is open
 	Rows    uint64
+	Sum     uint64 // of their checksums
 	Span    span
 	Retired time.Time // when batch covered it; zero while it serves
 }
@@ -57,14 +57,19 @@ type storeMeta struct {
 	Watermark int64
 	Gaps      uint64 // sequences the log did not have
 	Whole     uint64 // of a build: the first sequence from which on it had them all
-	// Floor is the start of the last window that retention has dropped, in
-	// microseconds; no row of a window up to there comes back.
-	Floor int64
+	// What retention has dropped, as the start of the last window, in
+	// microseconds. No row of a window up to Floor is written, none up to Shown
+	// is shown, and those up to Deleted are gone from the file. A FULL lowers
+	// Floor when it begins, so that what comes meanwhile is not lacking from
+	// the windows that are back when it is done, and Shown when it is.
+	Floor, Shown, Deleted int64
 
 	Cut       uint64 // the batch layer is f(events ≤ Cut)
 	Batch     uint64 // number of the bucket of its rows; 0 while there is none
 	BatchRows uint64
+	BatchSum  uint64 // of their checksums
 	BatchSpan span
+	CutGaps   uint64    // Gaps as they were at the cut
 	LastBatch time.Time // when the last batch run began, from which the interval counts
 	Retry     uint64    // the batch run that failed and is to be tried again, or 0
 
@@ -72,6 +77,11 @@ type storeMeta struct {
 	Retired    []epoch // that batch has covered and v_speed still shows, oldest first
 	NextEpoch  uint64
 	NextRowset uint64
+
+	// Changes is the subject that changed rows are sent to, "" where none are,
+	// and Published the sequence up to which those of all events were sent.
+	Changes   string `json:",omitempty"`
+	Published uint64 `json:",omitempty"`
 }
 
 func (m *storeMeta) open() *epoch { return &m.Epochs[len(m.Epochs)-1] }
@@ -95,38 +105,19 @@ func (m *storeMeta) newRowset() uint64 {
 	return m.NextRowset
 }
 
-// rowsets are the buckets that hold rows: of the batch layer and of all epochs.
-func (m *storeMeta) rowsets() (list []*rowset) {
-	if m.Batch != 0 {
-		list = append(list, &rowset{m.Batch, &m.BatchRows})
-	}
-	for _, epochs := range [][]epoch{m.Epochs, m.Retired} {
-		for i := range epochs {
-			list = append(list, &rowset{epochs[i].Rowset, &epochs[i].Rows})
-		}
-	}
-	return list
-}
-
-// A rowset is a bucket that holds rows, and where their number is kept.
-type rowset struct {
-	number uint64
-	rows   *uint64
-}
-
 var (
 	bucketMeta = []byte("meta")
 	bucketRuns = []byte("runs") // batch runs by id
 	keyMeta    = []byte("meta")
 )
 
-// rowsBucket names a bucket that holds rows: stored states by stored key.
-func rowsBucket(n uint64) []byte { return binary.BigEndian.AppendUint64([]byte("rows"), n) }
-
 // A store is the file of one version of a view.
 type store struct {
 	db    *bolt.DB
 	specs []partial.Spec
+	// damaged is told, before an error that says so is returned, that the file
+	// is not what was written; nil while nobody reads it.
+	damaged func(error)
 	// cached is the last meta that was read, with its bytes: reading it again
 	// is comparing them.
 	cached atomic.Pointer[cachedMeta]
@@ -176,7 +167,7 @@ func openBolt(path string, opts *bolt.Options) (db *bolt.DB, err error) {
 	return db, nil
 }
 
-// errDamaged says that a file holds what weir did not write.
+// errDamaged says that a file does not hold what weir has written to it.
 var errDamaged = errors.New("the file is damaged")
 
 // guard runs f and returns a panic of it, as of bbolt on a damaged page, as an
@@ -221,7 +212,7 @@ func putMeta(tx *bolt.Tx, meta *storeMeta) error {
 	if err != nil {
 		return err
 	}
-	return tx.Bucket(bucketMeta).Put(keyMeta, raw)
+	return tx.Bucket(bucketMeta).Put(keyMeta, seal(keyMeta, raw))
 }
 
 // meta returns what tx sees. The epochs must not be changed; see update.
@@ -238,7 +229,11 @@ func (s *store) meta(tx *bolt.Tx) (*storeMeta, error) {
 		return &c.meta, nil
 	}
 	c := &cachedMeta{raw: bytes.Clone(raw)}
-	if err := json.Unmarshal(raw, &c.meta); err != nil {
+	record, err := unseal(keyMeta, c.raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(record, &c.meta); err != nil {
 		return nil, fmt.Errorf("read meta: %w", err)
 	}
 	if c.meta.Format != storeFormat {
@@ -259,7 +254,7 @@ func (s *store) view() (m *storeMeta, err error) {
 
 // read runs f in a read transaction.
 func (s *store) read(f func(tx *bolt.Tx, m *storeMeta) error) error {
-	return guard("read view", func() error {
+	return s.notice(guard("read view", func() error {
 		return s.db.View(func(tx *bolt.Tx) error {
 			m, err := s.meta(tx)
 			if err != nil {
@@ -267,13 +262,13 @@ func (s *store) read(f func(tx *bolt.Tx, m *storeMeta) error) error {
 			}
 			return f(tx, m)
 		})
-	})
+	}))
 }
 
 // update runs f in a write transaction with a copy of meta, which is written
 // back with whatever f made of it.
 func (s *store) update(f func(tx *bolt.Tx, m *storeMeta) error) error {
-	return guard("write view", func() error {
+	return s.notice(guard("write view", func() error {
 		return s.db.Update(func(tx *bolt.Tx) error {
 			m, err := s.meta(tx)
 			if err != nil {
@@ -286,71 +281,13 @@ func (s *store) update(f func(tx *bolt.Tx, m *storeMeta) error) error {
 			}
 			return putMeta(tx, &next)
 		})
-	})
+	}))
 }
 
-// combine puts the groups of t that keep takes into the bucket with the number,
-// combined with what is there, in key order, and returns how many are new. A
-// nil keep takes them all.
-func (s *store) combine(tx *bolt.Tx, rowset uint64, t *partial.Table, keep func(key []byte) bool) (added uint64, err error) {
-	b, err := tx.CreateBucketIfNotExists(rowsBucket(rowset))
-	if err != nil {
-		return 0, err
+// notice returns err, and tells of it where it is errDamaged.
+func (s *store) notice(err error) error {
+	if s.damaged != nil && errors.Is(err, errDamaged) {
+		s.damaged(err)
 	}
-	first, _ := b.Cursor().First()
-	empty := first == nil
-	if empty {
-		b.FillPercent = 0.9 // keys arrive in order: no need for room between them
-	}
-	scratch := partial.NewTable(s.specs)
-	one := scratch.Group(partial.EmptyKey())
-	for _, i := range t.Sorted() {
-		key := t.Key(int(i))
-		if keep != nil && !keep(key) {
-			continue
-		}
-		var old []byte
-		if !empty {
-			old = b.Get(key)
-		}
-		var value []byte // bbolt keeps it until the commit, so it is fresh each time
-		if old == nil {
-			added++
-			value = t.Append(nil, int(i))
-		} else {
-			if err := scratch.Decode(one, old); err != nil {
-				return added, fmt.Errorf("row %x: %w", key, err)
-			}
-			scratch.MergeInto(one, t, int(i))
-			value = scratch.Append(nil, one)
-			scratch.ClearStates(1)
-		}
-		if err := b.Put(key, value); err != nil {
-			return added, err
-		}
-	}
-	return added, nil
-}
-
-// into combines all rows of a bucket into t.
-func (s *store) into(tx *bolt.Tx, rowset uint64, t *partial.Table) error {
-	b := tx.Bucket(rowsBucket(rowset))
-	if b == nil {
-		return nil
-	}
-	return b.ForEach(func(key, states []byte) error {
-		if err := t.Decode(t.Group(key), states); err != nil {
-			return fmt.Errorf("row %x: %w", key, err)
-		}
-		return nil
-	})
-}
-
-// dropRows deletes a bucket of rows if it exists.
-func dropRows(tx *bolt.Tx, rowset uint64) error {
-	name := rowsBucket(rowset)
-	if tx.Bucket(name) == nil {
-		return nil
-	}
-	return tx.DeleteBucket(name)
+	return err
 }

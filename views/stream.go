@@ -30,6 +30,8 @@ type Stream struct {
 	log  Log
 	id   LogState // as it was when the stream was opened: Created counts
 	dead *deadStore
+	// dedup finds the events that were sent again; nil without dedup_window.
+	dedup *dedup
 
 	// state is what readers see.
 	state atomic.Pointer[readState]
@@ -155,7 +157,8 @@ func (s *Stream) apply(recs []Record, b *column.Batch) error {
 		return nil
 	}
 	dead := s.decoder.decode(recs, b)
-	s.dead.add(dead, recs[len(recs)-1].Seq)
+	s.dedup.take(recs, b)
+	s.dead.add(s.dedup.first(dead), recs[len(recs)-1].Seq)
 	last := &recs[len(recs)-1]
 	old := s.state.Load()
 	next := &readState{seq: last.Seq, time: last.Time, views: make(map[*View]viewRuns, len(s.views))}
@@ -373,11 +376,15 @@ func (s *Stream) commit() (seq uint64, all bool) {
 		s.eng.log.Error("cannot write dead letters", "stream", s.Def.Name, "error", err)
 		all = false
 	}
+	if err := s.dedup.commit(); err != nil {
+		s.eng.log.Error("cannot write message ids", "stream", s.Def.Name, "error", err)
+		all = false
+	}
 	return seq, all
 }
 
 // errDetached says that a view has left its stream.
-var errDetached = errors.New("the view is no longer attached to its stream")
+var errDetached = errors.New("the view was dropped or replaced meanwhile")
 
 // dropCommitted takes the runs up to seq, which v's file now holds, out of
 // what readers see.

@@ -31,13 +31,18 @@ func (e *Engine) install(v, replaces *View, pending []*run) error {
 	if err != nil {
 		return err
 	}
+	v.store.damaged = v.damaged
 	err = v.stream.attach(v, meta, pending, func(from, to uint64) (*run, error) {
-		return v.computeAt(e.ctx, from, to, nil, func(uint64) {}) // the stream waits
+		return v.computeAt(e.ctx, from, to, nil, func(uint64, uint64) {}) // the stream waits
 	})
 	if err != nil {
 		return err
 	}
 	fault.Crash("swap.attached")
+	if err := v.inheritChanges(replaces); err != nil {
+		v.stream.detach(v)
+		return err
+	}
 	e.versionMu.Lock()
 	defer e.versionMu.Unlock()
 	keep := time.Duration(0)
@@ -80,6 +85,10 @@ func (e *Engine) name(key string, v, old *View, keep time.Duration) error {
 	e.views[key] = v
 	e.mu.Unlock()
 	fault.Crash("swap.served")
+	if old != nil {
+		old.stopChanges(atOnce, false)
+	}
+	v.startChanges()
 	// What was kept until now is no longer, unless it is v itself.
 	if p := e.unkeep(key); p != nil && p.view != v {
 		e.discard(p.view, replacedGrace)
@@ -162,6 +171,12 @@ func (e *Engine) Rollback(database, name string) error {
 	if err := p.view.working(); err != nil {
 		return err
 	}
+	if err := e.checkChanges(p.view.Def()); err != nil {
+		return err
+	}
+	if err := p.view.inheritChanges(v); err != nil {
+		return err
+	}
 	keep := time.Duration(0)
 	if v.failure() == nil {
 		keep = max(v.Def().KeepPrevious, p.view.Def().KeepPrevious)
@@ -196,9 +211,12 @@ const replacedGrace = 2 * time.Second
 // its file once its last reader is done.
 func (e *Engine) discard(v *View, grace time.Duration) {
 	e.wg.Add(1)
+	v.end(errDetached)
 	go func() {
 		defer e.wg.Done()
 		v.halt()
+		v.batchSem <- struct{}{} // the run that v.end has stopped is over
+		v.stopChanges(atOnce, true)
 		sleep(e.ctx, grace)
 		v.stream.detach(v)
 		v.fail(errDetached)

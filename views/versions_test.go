@@ -156,9 +156,7 @@ func TestBuildResumes(t *testing.T) {
 			return e.CreateView(ctx, v.Def(), true)
 		},
 		"replay": func(ctx context.Context, e *views.Engine, v *views.View) error {
-			kappa := *v.Def()
-			kappa.Mode = views.Kappa
-			if err := e.AlterView(ctx, v, &kappa); err != nil {
+			if err := e.AlterView(ctx, v, toMode(views.Kappa)); err != nil {
 				return err
 			}
 			_, err := e.Refresh(ctx, v, false)
@@ -222,9 +220,7 @@ func TestReplayKeepsHistory(t *testing.T) {
 	broker := &logtest.Memory{}
 	e, v, publish := openCountingOn(t, t.TempDir(), broker)
 	publish(longReadKeys)
-	kappa := *v.Def()
-	kappa.Mode = views.Kappa
-	if err := e.AlterView(t.Context(), v, &kappa); err != nil {
+	if err := e.AlterView(t.Context(), v, toMode(views.Kappa)); err != nil {
 		t.Fatal(err)
 	}
 	broker.Trim("s", 500)

@@ -29,27 +29,42 @@ type View struct {
 	flushing atomic.Uint64
 	// commitMu makes commits of this view follow one another.
 	commitMu sync.Mutex
+	damage   atomic.Bool // its file was found damaged
+	// alterSem is full while the options change. It is taken before batchSem.
+	alterSem chan struct{}
 	// batchSem is full while a batch run, a full recompute or a replay goes on.
 	batchSem chan struct{}
 	// amount wakes the batch scheduler when BatchEvents events wait, wake when
 	// something else has changed for it.
 	amount, wake chan struct{}
-	cut          atomic.Uint64 // storeMeta.Cut, for noticeAmount
+	cut          atomic.Uint64 // storeMeta.Cut, for enough
+	// skipped is the end of the last run that was cancelled: BatchEvents more
+	// must come before there is another for their amount.
+	skipped atomic.Uint64
 
 	mu    sync.Mutex
 	err   error // why the view failed
 	stuck error // why the last commit failed, which is tried again
 
+	// changes sends the rows that commits change; nil while none are sent.
+	changes     atomic.Pointer[changes]
+	changesMu   sync.Mutex // held while changes begins or ends; taken before commitMu
+	changesOver bool       // it does not begin again
+
 	stop context.CancelFunc // ends the scheduler
 	done chan struct{}      // closed when it has ended
+
+	ctx context.Context // of the version: ended when it is dropped or replaced
+	end context.CancelCauseFunc
 }
 
 func newView(eng *Engine, s *Stream, def *ViewDef, plan *ViewPlan, version uint64) *View {
 	v := &View{
 		Version: version, eng: eng, stream: s, plan: plan,
-		pipe: newPipeline(plan), batchSem: make(chan struct{}, 1), amount: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		pipe: newPipeline(plan), alterSem: make(chan struct{}, 1), batchSem: make(chan struct{}, 1), amount: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 	}
 	v.def.Store(def)
+	v.ctx, v.end = context.WithCancelCause(eng.ctx)
 	return v
 }
 
@@ -142,18 +157,17 @@ func (v *View) commit(also func(tx *bolt.Tx, m *storeMeta) error) error {
 	if also == nil && len(vr.runs) == 0 {
 		return nil
 	}
-	var cut uint64
 	var refused error
 	write := func(tx *bolt.Tx, m *storeMeta) error {
 		if err := v.commitRuns(tx, m, vr.runs, st.watermark); err != nil {
 			return err
 		}
+		v.changes.Load().note(m)
 		if also != nil {
 			if refused = also(tx, m); refused != nil {
 				return refused
 			}
 		}
-		cut = m.Cut
 		return nil
 	}
 	if err := v.transact(also != nil, seq, vr, write); err != nil {
@@ -163,8 +177,8 @@ func (v *View) commit(also func(tx *bolt.Tx, m *storeMeta) error) error {
 		return fmt.Errorf("commit view %s: %w", v.Def().Name, err)
 	}
 	v.commitWorks()
-	v.cut.Store(cut)
 	v.stream.dropCommitted(v, seq)
+	v.changes.Load().offer(vr.runs)
 	return nil
 }
 
@@ -204,10 +218,18 @@ func (v *View) transact(cut bool, seq uint64, vr viewRuns, write func(tx *bolt.T
 	fault.Crash("commit.after")
 	if delivery == AtLeastOnce {
 		fault.Crash("commit.between")
-		return v.store.update(func(_ *bolt.Tx, m *storeMeta) error {
-			m.checkpoint()
-			return nil
-		})
+		err := fault.Point("view.checkpoint", v.Def().Name)
+		if err == nil {
+			err = v.store.update(func(_ *bolt.Tx, m *storeMeta) error {
+				m.checkpoint()
+				return nil
+			})
+		}
+		if err != nil {
+			// The rows are in the file: to commit them again would count them
+			// twice without a crash. The next commit writes its own sequence.
+			v.log().Warn("the sequence of a commit cannot be written: a crash before the next one counts events twice", "error", err)
+		}
 	}
 	return nil
 }
@@ -238,15 +260,19 @@ func (v *View) commitRuns(tx *bolt.Tx, m *storeMeta, runs []*run, watermark int6
 // addSpeed puts a run's rows into the open epoch.
 func (v *View) addSpeed(tx *bolt.Tx, m *storeMeta, r *run) error {
 	e := m.open()
-	added, err := v.store.combine(tx, e.Rowset, r.table, v.windows(v.floor(m, m.Watermark)).keeps)
-	e.Rows += added
 	e.Span.union(r.span)
-	return err
+	return v.store.combine(tx, e.rowset(), r.table, v.windows(v.floor(m, m.Watermark)).keeps)
+}
+
+// enough says whether, with the events up to seq, enough wait for a batch run.
+func (v *View) enough(seq uint64) bool {
+	n := v.Def().BatchEvents
+	return v.Def().Mode == Lambda && n > 0 && seq >= max(v.cut.Load(), v.skipped.Load())+n
 }
 
 // noticeAmount wakes the batch scheduler when enough events wait for it.
 func (v *View) noticeAmount(seq uint64) {
-	if v.Def().Mode != Lambda || v.Def().BatchEvents == 0 || seq < v.cut.Load()+v.Def().BatchEvents {
+	if !v.enough(seq) {
 		return
 	}
 	select {

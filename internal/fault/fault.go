@@ -85,7 +85,8 @@ func Point(point, name string) error {
 }
 
 // Crash ends the process where it stands, as kill -9 does, where the point is
-// to: WEIR_FAULTS='commit.between=crash:3' does so at the third visit.
+// to: WEIR_FAULTS='commit.between=crash:3' does so at the third visit. The
+// point is one of CrashPoints.
 func Crash(point string) {
 	if !armed.Load() {
 		return

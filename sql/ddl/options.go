@@ -8,7 +8,7 @@ import (
 // StreamOptions are the names that WITH takes for a stream.
 var StreamOptions = []string{
 	"subjects", "format", "pattern", "event_time", "time_format",
-	"retention", "max_bytes", "duplicate_window", "replicas",
+	"retention", "max_bytes", "duplicate_window", "dedup_window", "replicas",
 }
 
 // ViewOptions are the names that WITH and SET take for a materialized view.
@@ -19,7 +19,6 @@ var ViewOptions = []string{
 
 // otherNames are what other systems call an option of ours.
 var otherNames = map[string]string{
-	"dedup_window": "duplicate_window",
 	"topic":        "subjects",
 	"value_format": "format",
 	"regex":        "pattern",

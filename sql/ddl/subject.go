@@ -29,6 +29,23 @@ func ParseSubjects(s string) ([]string, error) {
 	return list, nil
 }
 
+// CheckLiteralSubject checks that NATS and weir accept a subject to publish to:
+// tokens joined by dots, without wildcards.
+func CheckLiteralSubject(subject string) error {
+	if strings.ContainsFunc(subject, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
+		return fmt.Errorf("the subject %q contains a comma or space: name one subject, such as views.requests", subject)
+	}
+	if err := checkSubject(subject); err != nil {
+		return err
+	}
+	for _, token := range strings.Split(subject, ".") {
+		if token == "*" || token == ">" {
+			return fmt.Errorf("the subject %s stands for many: name one, without * and >", subject)
+		}
+	}
+	return nil
+}
+
 // reservedSubjects are what the subjects of NATS and of weir itself begin with.
 var reservedSubjects = []string{"$", "_weir", "_INBOX"}
 

@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) views.Broker) {
 		{"subjects belong to one log", subjects},
 		{"a deleted log is gone", deleted},
 		{"what does not exist is ErrNoLog", noLog},
+		{"what is sent goes to the log of its subject", sentToLogs},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*deadline)
@@ -660,4 +661,61 @@ func noLog(f *fixture) {
 			f.Errorf("%s: %v, want %v", what, err, views.ErrNoLog)
 		}
 	}
+}
+
+func sentToLogs(f *fixture) {
+	send := func(msgs ...views.Message) {
+		f.Helper()
+		f.ok(f.broker.Send(f.ctx, msgs))
+	}
+	msg := func(subject, id, payload string) views.Message {
+		return views.Message{Subject: subject, ID: id, Payload: []byte(payload), Header: map[string][]string{"K": {"v"}}}
+	}
+	heard := func(subject string, want bool) {
+		f.Helper()
+		if f.broker.Heard(subject) != want {
+			f.Errorf("somebody hears %s: %v, want %v", subject, !want, want)
+		}
+	}
+	heard("a.1", false)
+	send(msg("a.1", "", "to nobody"))
+	a := f.create(views.LogConfig{Name: "a", Subjects: []string{"a.*"}})
+	b := f.create(views.LogConfig{Name: "b", Subjects: []string{"b"}})
+	heard("a.1", true)
+	heard("a.1.2", false)
+	send(msg("a.1", "x", "1"), msg("b", "x", "1"), msg("a.2", "", "2"), msg("a.1.2", "", "to nobody"), msg("a.1", "x", "again"), msg("b", "", "2"), msg("a.1", "y", "3"))
+	send(msg("a.1", "y", "again"), msg("a.3", "", "4"))
+	for l, subjects := range map[views.Log][]string{a: {"a.1", "a.2", "a.1", "a.3"}, b: {"b", "b"}} {
+		records := f.read(l, 0, f.state(l).Last)
+		f.wantRange(records, 1, uint64(len(subjects)))
+		for i, r := range records {
+			if r.Subject != subjects[i] {
+				f.Errorf("record %d has subject %s, want %s", i+1, r.Subject, subjects[i])
+			}
+		}
+	}
+	if id := f.read(a, 0, 1)[0].ID; id != "x" {
+		f.Errorf("the first record has ID %q, want x", id)
+	}
+	for _, subject := range []string{"", "a.*", "a.>", "a b", "a..b"} {
+		if err := f.broker.Send(f.ctx, []views.Message{msg("a.1", "", "5"), msg(subject, "", "6")}); err == nil {
+			f.Errorf("a message to %q was sent", subject)
+		}
+	}
+	if last := f.state(a).Last; last != 4 {
+		f.Errorf("what was refused stored up to sequence %d, want 4", last)
+	}
+	ctx, cancel := context.WithCancel(f.ctx)
+	cancel()
+	for _, subject := range []string{"a.1", "nobody"} {
+		if err := f.broker.Send(ctx, []views.Message{msg(subject, "", "7")}); !errors.Is(err, context.Canceled) {
+			f.Errorf("Send to %s with a done context: %v", subject, err)
+		}
+	}
+	f.ok(f.broker.DeleteLog(f.ctx, "a"))
+	heard("a.1", false)
+	send(msg("a.1", "", "to nobody"))
+	a = f.create(views.LogConfig{Name: "a", Subjects: []string{"a.*"}})
+	send(msg("a.1", "", "1"))
+	f.wantRange(f.read(a, 0, f.state(a).Last), 1, 1)
 }

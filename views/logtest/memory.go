@@ -32,6 +32,7 @@ type Memory struct {
 	clock   func() time.Time
 	created time.Time // of the youngest log: no two have the same
 	logs    map[string]*memoryLog
+	subs    []*Subscription
 }
 
 var _ views.Broker = (*Memory)(nil)
@@ -181,6 +182,82 @@ func (m *Memory) Publish(ctx context.Context, name string, msgs []views.Message)
 	l.expire(m.now())
 	l.change()
 	return last, nil
+}
+
+// A Subscription is what a subscriber has got of Send.
+type Subscription struct {
+	broker  *Memory
+	pattern string
+	msgs    []views.Message // guarded by broker.mu
+}
+
+// Subscribe begins to gather the messages that are sent to a subject, or to
+// those of a pattern.
+func (m *Memory) Subscribe(pattern string) *Subscription {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := &Subscription{broker: m, pattern: pattern}
+	m.subs = append(m.subs, s)
+	return s
+}
+
+// Messages returns what has come so far.
+func (s *Subscription) Messages() []views.Message {
+	s.broker.mu.Lock()
+	defer s.broker.mu.Unlock()
+	return slices.Clone(s.msgs)
+}
+
+// Close ends the subscription.
+func (s *Subscription) Close() {
+	s.broker.mu.Lock()
+	defer s.broker.mu.Unlock()
+	s.broker.subs = slices.DeleteFunc(s.broker.subs, func(other *Subscription) bool { return other == s })
+}
+
+// Send gives messages to the logs and subscribers that take their subjects.
+func (m *Memory) Send(ctx context.Context, msgs []views.Message) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for _, msg := range msgs {
+		if msg.Subject == "" || strings.ContainsAny(msg.Subject, "*> \t\r\n") || strings.Contains(msg.Subject, "..") {
+			return fmt.Errorf("subject %q is not valid: use words joined by dots", msg.Subject)
+		}
+	}
+	for _, msg := range msgs {
+		msg.Payload = slices.Clone(msg.Payload)
+		for _, s := range m.subs {
+			if collide(msg.Subject, s.pattern) {
+				s.msgs = append(s.msgs, msg)
+			}
+		}
+		if l := m.taker(msg.Subject); l != nil {
+			l.append(msg, m.now())
+			l.expire(m.now())
+			l.change()
+		}
+	}
+	return nil
+}
+
+// taker returns the log that takes a subject. REQUIRES: m.mu is held.
+func (m *Memory) taker(subject string) *memoryLog {
+	for _, l := range m.logs {
+		if l.check(views.Message{Subject: subject}) == nil {
+			return l
+		}
+	}
+	return nil
+}
+
+// Heard says whether a log or a subscriber takes messages of the subject.
+func (m *Memory) Heard(subject string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.taker(subject) != nil || slices.ContainsFunc(m.subs, func(s *Subscription) bool { return collide(subject, s.pattern) })
 }
 
 func (l *memoryLog) check(msg views.Message) error {

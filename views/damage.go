@@ -1,0 +1,130 @@
+package views
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// A view's file is verified when it is opened, and each row when it is read.
+// Damage that is found makes the view failed at once, so that nobody gets a
+// wrong answer, and the view is built again from the log.
+
+// scrubInterval is how often the files of views are verified while weir runs:
+// often enough for damage in rows that nobody reads to be found while the log
+// still has their events.
+const scrubInterval = 6 * time.Hour
+
+// rebuildPause is how long after a view was built again for damage it is not
+// built again by itself: a disk that damages what is written to it would keep
+// weir building for ever.
+const rebuildPause = 10 * time.Minute
+
+// damaged makes the view failed and has it built again. It is called with the
+// error that a read or write of its file returns, from any goroutine.
+func (v *View) damaged(err error) {
+	if !v.damage.CompareAndSwap(false, true) {
+		return
+	}
+	v.fail(fmt.Errorf("its file is not to be trusted (%w); it is being built again from the log, see weir.jobs", err))
+	e := v.eng
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ctx.Err() != nil {
+		return // the next start finds it
+	}
+	e.wg.Go(func() {
+		if why := v.rebuild(e.ctx); why != nil && e.ctx.Err() == nil {
+			v.failAnew(fmt.Errorf("its file is not to be trusted (%w), and it was not built again: %w", err, why))
+		}
+	})
+}
+
+// rebuild builds the view again from the log, if that has all it takes.
+func (v *View) rebuild(ctx context.Context) error {
+	if err := v.rebuildable(ctx); err != nil {
+		return err
+	}
+	v.eng.rebuilt.Store(nameKey(v.Def().Database, v.Def().Name), v.eng.clock.Now())
+	_, err := v.eng.buildAndWait(ctx, buildOrder{def: v.Def(), replaces: v})
+	if errors.Is(err, ErrBuilding) || errors.Is(err, errMeanwhile) {
+		return nil // somebody else sees to it
+	}
+	if err == nil {
+		v.log().Warn("a view whose file was damaged is built again, and answers")
+	}
+	return err
+}
+
+// failAnew is fail of a view that has failed already, for another reason.
+func (v *View) failAnew(err error) {
+	v.mu.Lock()
+	v.err = err
+	v.mu.Unlock()
+	v.log().Error("view failed", "error", err)
+}
+
+// rebuildable returns why the log cannot give all that the view counts, or why
+// it is not to be asked.
+func (v *View) rebuildable(ctx context.Context) error {
+	key := nameKey(v.Def().Database, v.Def().Name)
+	if at, ok := v.eng.rebuilt.Load(key); ok && v.eng.clock.Now().Sub(at.(time.Time)) < rebuildPause {
+		return fmt.Errorf("that has just been done: look at the disk, then say REFRESH MATERIALIZED VIEW %s FULL", v.Def().Name)
+	}
+	v.eng.mu.RLock()
+	serves := v.eng.views[key] == v
+	v.eng.mu.RUnlock()
+	if !serves {
+		return errors.New("it was replaced")
+	}
+	st, err := v.stream.log.State(ctx)
+	if err != nil {
+		return err
+	}
+	return v.trimmed(st)
+}
+
+// trimmed returns an error where the log has lost its beginning, and with it
+// what a view whose file is lost would have to be computed from.
+func (v *View) trimmed(st LogState) error {
+	if st.First <= 1 {
+		return nil
+	}
+	return fmt.Errorf("the log begins at sequence %d only: DROP and CREATE the view to have it without what came before", st.First)
+}
+
+// scrub verifies the files of all views from time to time, until ctx is done.
+func (e *Engine) scrub(ctx context.Context) {
+	for {
+		sleep(ctx, scrubInterval)
+		if ctx.Err() != nil {
+			return
+		}
+		list, _ := e.Views()
+		for _, v := range list {
+			v.verify(ctx)
+		}
+	}
+}
+
+// verify reads the whole file of a view, which tells of damage itself.
+func (v *View) verify(ctx context.Context) {
+	if v.store == nil || v.failure() != nil {
+		return
+	}
+	if err := v.store.verify(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, bolt.ErrDatabaseNotOpen) {
+		v.log().Error("the file of a view cannot be verified", "error", err)
+	}
+}
+
+// checkWhole logs that the log has lost events from its middle. Weir's logs
+// lose nothing there but to damage.
+func (s *Stream) checkWhole() {
+	if st := s.id; st.Messages > 0 && st.Messages < st.Last-st.First+1 {
+		s.eng.log.Error("the log of a stream has lost events to damage: views keep what they have counted of them",
+			"stream", s.Def.Name, "missing", st.Last-st.First+1-st.Messages, "first_seq", st.First, "last_seq", st.Last)
+	}
+}
