@@ -32,10 +32,11 @@ test:
 quick:
 	go test ./...
 
-## crash: kill -9 the server again and again, and account for every event
+## crash: kill -9 the server again and again, at every point that could matter, and account for every event
 crash:
 	go test -run Crash -count 10 -timeout 60m $$(go list ./... | grep -v /e2e$$)
-	go test ./e2e -run Crash -count 3 -timeout 60m -crashes 24
+	go test ./e2e -run 'Crash(RealData|During|Around)' -count 3 -timeout 60m -crashes 24
+	go test ./e2e -run 'Crash(Deliveries|Points)' -v -timeout 60m -visits 3 -kills 200
 
 ## fuzz: each fuzz target for a minute
 fuzz:

@@ -1,6 +1,6 @@
 // Command bench measures weir beside its ceilings, in one run on one machine:
 //
-//	go run ./bench [-events N]
+//	go run ./bench [-events N] [-deliveries ROUNDS]
 //
 // It starts the server as users run it, publishes from a process of its own
 // over TCP with acknowledgements, and prints
@@ -12,6 +12,9 @@
 //   - replay: the same freshness with replays beside it, and their rate;
 //   - recompute: REFRESH … FULL of one view in events/s, beside a bare loop
 //     that reads the same log, and one that reads and decodes it.
+//
+// With -deliveries it prints the live rate with each delivery of views, and with
+// a log that is synced before each acknowledgement, instead.
 //
 // Figures vary with what else the machine does; compare them within a run.
 package main
@@ -49,6 +52,7 @@ func main() {
 	publish := flag.String("publish", "", "be the publisher to this URL")
 	bare := flag.String("jetstream", "", "be a JetStream without weir, in this directory")
 	rate := flag.Int("rate", 0, "publisher: events a second; 0 is as fast as it goes")
+	rounds := flag.Int("deliveries", 0, "measure the deliveries instead, in this many rounds")
 	flag.Parse()
 	ctx := context.Background()
 	var err error
@@ -58,7 +62,7 @@ func main() {
 	case *bare != "":
 		err = serveJetStream(ctx, *bare)
 	default:
-		err = run(ctx, *events)
+		err = run(ctx, *events, *rounds)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -75,7 +79,7 @@ var threeViews = []string{
 	`CREATE MATERIALIZED VIEW per_minute AS SELECT TUMBLE(ts, INTERVAL 1 MINUTE) AS minute, COUNT(*) AS n, APPROX_COUNT_DISTINCT(user) AS users FROM ads GROUP BY minute`,
 }
 
-func run(ctx context.Context, events int) error {
+func run(ctx context.Context, events, rounds int) error {
 	dir, err := os.MkdirTemp("", "weir-bench-")
 	if err != nil {
 		return err
@@ -86,6 +90,9 @@ func run(ctx context.Context, events int) error {
 		return fmt.Errorf("build weir: %w\n%s", err, out)
 	}
 	fmt.Printf("%d events a run, %d CPUs, %s\n\n", events, runtime.GOMAXPROCS(0), runtime.Version())
+	if rounds > 0 {
+		return deliveries(ctx, bin, dir, events, rounds)
+	}
 	bare, err := liveBare(ctx, filepath.Join(dir, "bare"), events)
 	if err != nil {
 		return err

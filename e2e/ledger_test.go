@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -10,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/go-sql-driver/mysql"
 
 	"weir/internal/fault"
 )
@@ -273,7 +270,7 @@ func (l *ledger) heal(ctx context.Context) {
 func (l *ledger) files(ctx context.Context, what string) {
 	l.t.Helper()
 	var want, got []string
-	for deadline := time.Now().Add(leftLimit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(leftLimit); time.Now().Before(deadline); l.p.pace(ctx, time.Now().Add(20*time.Millisecond)) {
 		want, got = nil, nil
 		for _, r := range l.c.rows(ctx, "SELECT name, version FROM weir.views") {
 			want = append(want, "views/analytics."+r[0]+"."+r[1]+".db")
@@ -315,23 +312,6 @@ func (l *ledger) report() {
 		fmt.Fprintf(&b, "%-22s %10d %10d %10d\n", w.name, w.lost, w.doubled, w.crashes)
 	}
 	l.t.Log(b.String())
-}
-
-// execSoon runs a statement, also where a build that a crash has cut short must
-// end first.
-func (l *ledger) execSoon(ctx context.Context, statement string) {
-	l.t.Helper()
-	for {
-		_, err := l.c.db.ExecContext(ctx, statement)
-		var e *mysql.MySQLError
-		if !errors.As(err, &e) || !strings.Contains(e.Message, "still being built") || ctx.Err() != nil {
-			if err != nil {
-				l.t.Fatalf("%v\n%s", err, statement)
-			}
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }
 
 // TestCrashDeliveries kills the server again and again, between the two

@@ -82,3 +82,18 @@ func (s *sends) since(of map[string]time.Time, id string) time.Duration {
 	}
 	return math.MaxInt64
 }
+
+// checkRepeats compares how many events count nowhere.
+func (w *world) checkRepeats() {
+	w.t.Helper()
+	want := int64(0)
+	for _, e := range w.events {
+		if e.repeat {
+			want++
+		}
+	}
+	_, rows, _ := w.query("SELECT repeats, (dedup_window IS NULL) = (dedup_horizon IS NULL) FROM weir.streams WHERE name = 'ev'", nil)
+	if compareCells(rows[0][0], want) != 0 || compareCells(rows[0][1], int64(1)) != 0 {
+		w.t.Errorf("weir.streams counts %v repeats, want %d", rows[0], want)
+	}
+}

@@ -868,6 +868,7 @@ func (w *world) checkDeadLetters() {
 	if n := rows[0][0]; compareCells(n, int64(len(want))) != 0 {
 		w.t.Errorf("weir.streams counts %v dead letters, want %d", n, len(want))
 	}
+	w.checkRepeats()
 }
 
 // diffRows describes how two multisets of rows differ; "" is not at all.

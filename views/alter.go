@@ -75,6 +75,11 @@ func (e *Engine) alter(v *View, def *ViewDef) error {
 	v.cut.Store(cut)
 	v.alterChanges()
 	v.rouse()
+	// What a shorter retention drops is dropped now. Where that cannot be
+	// written, the next commit does it.
+	if err := v.commit(v.expire); err != nil {
+		v.commitFailed(err)
+	}
 	return nil
 }
 

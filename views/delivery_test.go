@@ -1,6 +1,7 @@
 package views_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -88,5 +89,42 @@ func TestRowsWithoutTheirSequence(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestGapsAreCountedOnce shows that events which are applied a second time do
+// not make a view believe that it never had what the log loses later.
+func TestGapsAreCountedOnce(t *testing.T) {
+	dir, broker := t.TempDir(), &logtest.Memory{}
+	e, _ := openAtLeastOnce(t, dir, broker)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	msgs := make([]views.Message, longReadKeys)
+	for i := range msgs {
+		msgs[i].Payload = fmt.Appendf(nil, `{"k":%d}`, i)
+	}
+	if _, err := broker.Publish(t.Context(), "s", msgs); err != nil {
+		t.Fatal(err)
+	}
+	broker.Drop("s", 500) // before the view has seen it
+	for range 2 {
+		e = reopen(t, dir, broker)
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fault.Reset()
+	e = reopen(t, dir, broker)
+	broker.Drop("s", 600)
+	v, err := e.View(views.DefaultDatabase, "v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Refresh(t.Context(), v, true); err != nil {
+		t.Fatal(err)
+	}
+	if n := countWhenBuilt(t, e); n != longReadKeys-1 {
+		t.Errorf("the view has %d rows, want %d", n, longReadKeys-1)
 	}
 }

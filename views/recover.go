@@ -144,6 +144,9 @@ func (v *View) openExisting(ctx context.Context) (*storeMeta, error) {
 func (v *View) settle(tx *bolt.Tx, m *storeMeta) error {
 	// Where a crash came between the two, the checkpoint decides: the rows may
 	// then count events twice, or lack some, as the view's delivery has it.
+	if m.Applied > m.Resume {
+		m.Gaps = m.ResumeGaps // they will be met again
+	}
 	m.Applied, m.AppliedTime = m.Resume, m.ResumeTime
 	v.settleChanges(m, v.Def())
 	if err := v.convert(tx, m, v.Def()); err != nil {

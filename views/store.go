@@ -53,6 +53,7 @@ type storeMeta struct {
 	// but between the two transactions of a commit that is not exactly once.
 	Resume     uint64
 	ResumeTime int64
+	ResumeGaps uint64 // Gaps as they were there
 
 	Watermark int64
 	Gaps      uint64 // sequences the log did not have
@@ -97,7 +98,9 @@ func (m *storeMeta) openEpoch() {
 }
 
 // checkpoint makes the next start go on from what is applied.
-func (m *storeMeta) checkpoint() { m.Resume, m.ResumeTime = m.Applied, m.AppliedTime }
+func (m *storeMeta) checkpoint() {
+	m.Resume, m.ResumeTime, m.ResumeGaps = m.Applied, m.AppliedTime, m.Gaps
+}
 
 // newRowset returns the number of a bucket that is not there yet.
 func (m *storeMeta) newRowset() uint64 {

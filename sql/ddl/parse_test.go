@@ -368,7 +368,7 @@ func TestErrors(t *testing.T) {
 		{"CREATE STREAM s (a INT ¦COLLATE utf8mb4_bin)", "COLLATE is for text types only"},
 
 		{"CREATE STREAM s (a INT) WITH (¦retenton = '1d')", "unknown option retenton, did you mean retention?"},
-		{"CREATE STREAM s (a INT) WITH (¦dedup_window = '1d')", "did you mean duplicate_window?"},
+		{"CREATE STREAM s (a INT) WITH (¦dedup_windows = '1d')", "did you mean dedup_window?"},
 		{"CREATE STREAM s (a INT) WITH (¦batch_interval = '1d')", "batch_interval is an option of materialized views: a stream takes subjects, format,"},
 		{"CREATE MATERIALIZED VIEW v WITH (¦subjects = 'x') AS SELECT 1", "subjects is an option of streams: a view takes mode,"},
 		{"CREATE STREAM s (a INT) WITH (¦colour = 'x')", "unknown option colour: a stream takes subjects,"},

@@ -1,0 +1,428 @@
+package views_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/views"
+	"weir/views/column"
+	"weir/views/logtest"
+)
+
+// errWrong says of an answer that it is not what the log says: worse than any
+// error.
+var errWrong = errors.New("WRONG ANSWER")
+
+// answer reads view v whole, by scan and by some points, and returns errWrong
+// where it does not count each key n times.
+func answer(e *views.Engine, n int64) error {
+	v, err := e.View(views.DefaultDatabase, "v")
+	if err != nil {
+		return err
+	}
+	var set views.ReadSet
+	defer set.Close()
+	snap, err := set.Snapshot(v)
+	if err != nil {
+		return err
+	}
+	var b column.Batch
+	c := snap.Scan(views.Serving, views.All, false, []int{0, 1})
+	next := int64(0)
+	for {
+		got, err := c.Fill(&b, 100)
+		if err != nil {
+			return err
+		}
+		if got == 0 {
+			break
+		}
+		for i := range got {
+			if b.Cols[0].I[i] != next || b.Cols[1].I[i] != n {
+				return fmt.Errorf("%w: row %d is key %d, which counts %d", errWrong, next, b.Cols[0].I[i], b.Cols[1].I[i])
+			}
+			next++
+		}
+	}
+	if next != longReadKeys {
+		return fmt.Errorf("%w: %d rows", errWrong, next)
+	}
+	return nil
+}
+
+// point reads one key, and returns errWrong where it does not count n.
+func point(e *views.Engine, key int, n int64) error {
+	v, err := e.View(views.DefaultDatabase, "v")
+	if err != nil {
+		return err
+	}
+	var set views.ReadSet
+	defer set.Close()
+	snap, err := set.Snapshot(v)
+	if err != nil {
+		return err
+	}
+	var b column.Batch
+	k := column.NewVector(column.Int, 1)
+	k.I[0] = int64(key)
+	lo := views.AppendKey(nil, k, 0)
+	c := snap.Scan(views.Serving, []views.Range{{Lo: lo, Hi: append(bytes.Clone(lo), 0)}}, key%2 == 0, []int{0, 1})
+	got, err := c.Fill(&b, 10)
+	if err == nil && (got != 1 || b.Cols[0].I[0] != int64(key) || b.Cols[1].I[0] != n) {
+		err = fmt.Errorf("%w: key %d has %d rows", errWrong, key, got)
+	}
+	return err
+}
+
+// rightInTheEnd returns once the view answers, and fails the test where it
+// ever answers wrong.
+func rightInTheEnd(t *testing.T, what string, answer func() error) {
+	t.Helper()
+	var err error
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if err = answer(); err == nil {
+			return
+		}
+		if errors.Is(err, errWrong) {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+	t.Fatalf("%s: there is no answer in the end: %v", what, err)
+}
+
+// counted makes a data directory whose view has batch and speed rows, each key
+// counted three times in several epochs, and closes it.
+func counted(t *testing.T, broker views.Broker) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	e, v, publish := openCountingOn(t, dir, broker)
+	for i := range 3 {
+		publish(longReadKeys)
+		if i < 2 {
+			if _, err := e.Refresh(t.Context(), v, i == 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// copyDir copies the files of a data directory, page by page, as any copy does.
+func copyDir(t *testing.T, from string, pause time.Duration) (to string) {
+	t.Helper()
+	to = t.TempDir()
+	for _, sub := range []string{".", "views", "streams"} {
+		if err := os.MkdirAll(filepath.Join(to, sub), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		files, _ := filepath.Glob(filepath.Join(from, sub, "*.db"))
+		for _, file := range files {
+			copyPages(t, file, filepath.Join(to, sub, filepath.Base(file)), pause)
+		}
+	}
+	return to
+}
+
+func copyPages(t *testing.T, from, to string, pause time.Duration) {
+	t.Helper()
+	r, err := os.Open(from)
+	if err != nil {
+		return // gone while the folder was listed
+	}
+	defer r.Close()
+	w, err := os.Create(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	page := make([]byte, 4096)
+	for {
+		n, _ := r.Read(page)
+		if n == 0 {
+			return
+		}
+		if _, err := w.Write(page[:n]); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(pause)
+	}
+}
+
+func viewFile(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "views", "*.db"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("the view has the files %v, %v", files, err)
+	}
+	return files[0]
+}
+
+// flips are ways in which a file changes without becoming nonsense.
+var flips = map[string]func(r *rand.Rand, file, earlier []byte){
+	"a bit": func(r *rand.Rand, file, _ []byte) { file[r.IntN(len(file))] ^= 1 << r.IntN(8) },
+	"a page of another place": func(r *rand.Rand, file, _ []byte) {
+		a, b := r.IntN(len(file)/4096), r.IntN(len(file)/4096)
+		id := bytes.Clone(file[a*4096 : a*4096+8])
+		copy(file[a*4096:(a+1)*4096], file[b*4096:])
+		copy(file[a*4096:], id) // bbolt looks at that
+	},
+	"an earlier page": func(r *rand.Rand, file, earlier []byte) {
+		a := r.IntN(min(len(file), len(earlier)) / 4096)
+		copy(file[a*4096:(a+1)*4096], earlier[a*4096:])
+	},
+	"a page of zeros": func(r *rand.Rand, file, _ []byte) {
+		a := r.IntN(len(file) / 4096)
+		clear(file[a*4096 : (a+1)*4096])
+	},
+}
+
+// TestFlippedBitsAtRest changes bits and pages of a view's file in ways that
+// bbolt does not notice, each time somewhere else, and expects the view to be
+// what the log says, then and after more events.
+func TestFlippedBitsAtRest(t *testing.T) {
+	broker := &logtest.Memory{}
+	dir := counted(t, broker)
+	good, err := os.ReadFile(viewFile(t, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	earlierDir := copyDir(t, dir, 0)
+	e := reopen(t, earlierDir, broker)
+	rightInTheEnd(t, "undamaged", func() error { return answer(e, 3) })
+	if _, err := e.Refresh(t.Context(), mustView(t, e), true); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	earlier, err := os.ReadFile(viewFile(t, earlierDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, flip := range flips {
+		t.Run(name, func(t *testing.T) {
+			rebuilt := 0
+			for seed := range uint64(40) {
+				file := bytes.Clone(good)
+				flip(rand.New(rand.NewPCG(seed, 1)), file, earlier)
+				dir := copyDir(t, dir, 0)
+				path := viewFile(t, dir)
+				if err := os.WriteFile(path, file, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				e := reopen(t, dir, broker)
+				what := fmt.Sprintf("seed %d", seed)
+				rightInTheEnd(t, what, func() error { return answer(e, 3) })
+				if _, err := os.Stat(path); err != nil {
+					rebuilt++
+				}
+				if err := e.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if t.Logf("%d of 40 were built again", rebuilt); rebuilt == 0 {
+				t.Error("no damage was found: the test tested nothing")
+			}
+		})
+	}
+}
+
+func mustView(t *testing.T, e *views.Engine) *views.View {
+	t.Helper()
+	v, err := e.View(views.DefaultDatabase, "v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestFlippedBitsWhileRunning changes a view's file under the running engine.
+// No read, of all rows or of one, and no commit may make a wrong answer of it.
+func TestFlippedBitsWhileRunning(t *testing.T) {
+	for name, flip := range flips {
+		t.Run(name, func(t *testing.T) {
+			failed := 0
+			for seed := range uint64(12) {
+				broker := &logtest.Memory{}
+				dir := counted(t, broker)
+				e := reopen(t, dir, broker)
+				what := fmt.Sprintf("seed %d", seed)
+				rightInTheEnd(t, what, func() error { return answer(e, 3) })
+				path := viewFile(t, dir)
+				file, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := rand.New(rand.NewPCG(seed, 2))
+				flip(r, file, file)
+				for range 3 {
+					flip(r, file[8192:], file[8192:]) // the first pages are read at start alone
+				}
+				if err := os.WriteFile(path+".flipped", file, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				overwrite(t, path, file)
+				for key := range longReadKeys {
+					if err := point(e, key, 3); errors.Is(err, errWrong) {
+						t.Fatalf("%s: %v", what, err)
+					}
+				}
+				if err := answer(e, 3); err != nil {
+					failed++
+				}
+				rightInTheEnd(t, what, func() error { return answer(e, 3) })
+				if err := e.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Logf("%d of 12 failed before they were right", failed)
+		})
+	}
+}
+
+// overwrite puts content into a file that others have open.
+func overwrite(t *testing.T, path string, content []byte) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(content, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCopyOfARunningDirectory copies the files while events come and batches
+// run, slowly, so that commits come between any two pages, and expects each
+// copy to become what the log says.
+func TestCopyOfARunningDirectory(t *testing.T) {
+	broker := &logtest.Memory{}
+	dir := t.TempDir()
+	e, v, publish := openCountingOn(t, dir, broker)
+	publish(longReadKeys)
+	ctx, stop := context.WithCancel(t.Context())
+	busy := make(chan int64)
+	go func() {
+		n := int64(1)
+		for ; ctx.Err() == nil; n++ {
+			publish(longReadKeys)
+			if _, err := e.Refresh(t.Context(), v, n%3 == 0); err != nil {
+				t.Error(err)
+			}
+		}
+		busy <- n
+	}()
+	copies := make([]string, 12)
+	for i := range copies {
+		copies[i] = copyDir(t, dir, time.Duration(i%4)*300*time.Microsecond)
+	}
+	stop()
+	n := <-busy
+	for i, dir := range copies {
+		again := reopen(t, dir, broker)
+		rightInTheEnd(t, fmt.Sprintf("copy %d", i), func() error {
+			if s, ok := again.Stream(views.DefaultDatabase, "s"); !ok || s.Applied() < uint64(n)*longReadKeys {
+				return errors.New("it has not applied all yet")
+			}
+			return answer(again, n)
+		})
+		if err := again.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestLogIsNotThatOfTheView opens a view over a log that is not the one it has
+// applied, and expects what the log says now, loudly.
+func TestLogIsNotThatOfTheView(t *testing.T) {
+	publish := func(b *logtest.Memory, n int) {
+		var msgs []views.Message
+		for i := range n {
+			msgs = append(msgs, views.Message{Payload: fmt.Appendf(nil, `{"k": %d}`, i)})
+		}
+		if _, err := b.Publish(context.Background(), "s", msgs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, change := range map[string]struct {
+		do   func(b *logtest.Memory)
+		n    int64 // what each key counts then
+		says string
+	}{
+		"its tail is lost": {func(b *logtest.Memory) { b.Truncate("s", longReadKeys) }, 1, "the log ends at sequence 1000, but the view has applied 3000"},
+		"its sequences are used again": {func(b *logtest.Memory) {
+			b.Truncate("s", longReadKeys)
+			publish(b, longReadKeys)
+			publish(b, longReadKeys)
+			publish(b, longReadKeys)
+		}, 4, "another event at sequence 3000"},
+		"it is another": {func(b *logtest.Memory) { b.Replace("s"); publish(b, longReadKeys) }, 1, "the log is another one"},
+		"it is another, and longer": {func(b *logtest.Memory) {
+			b.Replace("s")
+			for range 5 {
+				publish(b, longReadKeys)
+			}
+		}, 5, "the log is another one"},
+		"retention has passed the view": {func(b *logtest.Memory) {
+			publish(b, longReadKeys)
+			publish(b, longReadKeys)
+			b.Trim("s", 4*longReadKeys+1)
+		}, 4, "the log has gaps"},
+		"it is emptied":                   {func(b *logtest.Memory) { b.Trim("s", 3*longReadKeys+1) }, 3, ""},
+		"it lost an event that it counts": {func(b *logtest.Memory) { b.Drop("s", 500) }, 3, "the log of a stream has lost events to damage"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			broker := &logtest.Memory{}
+			dir := counted(t, broker)
+			change.do(broker)
+			e, said := reopenLoud(t, dir, broker)
+			rightInTheEnd(t, name, func() error {
+				err := answer(e, change.n)
+				if s, ok := e.Stream(views.DefaultDatabase, "s"); errors.Is(err, errWrong) && ok {
+					if st, e := s.Log().State(t.Context()); e == nil && s.Applied() < st.Last {
+						return errors.New("it has not applied all yet")
+					}
+				}
+				return err
+			})
+			if !strings.Contains(said.String(), change.says) {
+				t.Errorf("weir said:\n%s\nand nothing of %q", said, change.says)
+			}
+		})
+	}
+}
+
+// TestDamageOverATrimmedLog shows that a view whose file is damaged, and whose
+// events the log has dropped, is failed with the way out.
+func TestDamageOverATrimmedLog(t *testing.T) {
+	broker := &logtest.Memory{}
+	dir := counted(t, broker)
+	broker.Trim("s", 500)
+	path := viewFile(t, dir)
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 8192; i < len(file); i += 4096 {
+		file[i+2000] ^= 1
+	}
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := reopen(t, dir, broker)
+	if err := answer(e, 3); !errors.Is(err, views.ErrFailed) || !strings.Contains(err.Error(), "DROP and CREATE") {
+		t.Errorf("reading the view: %v", err)
+	}
+}
