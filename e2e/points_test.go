@@ -39,6 +39,7 @@ const (
 	refreshT = "REFRESH MATERIALIZED VIEW t"
 	makeU    = "CREATE STREAM u (a INT)"
 	fillU    = "INSERT INTO u VALUES (1), (2), (3)"
+	viewOfU  = "CREATE MATERIALIZED VIEW t AS SELECT a AS k, COUNT(*) AS events, SUM(a) AS total FROM u GROUP BY k"
 )
 
 var ops = []*op{
@@ -60,6 +61,7 @@ var ops = []*op{
 	{name: "drop", setup: []string{makeT("CREATE", lambdaT, false), refreshT}, run: "DROP MATERIALIZED VIEW t", after: "none"},
 	{name: "create stream", run: makeU, after: "0 events", stream: true},
 	{name: "drop stream", setup: []string{makeU, fillU}, run: "DROP STREAM u", after: "none", stream: true},
+	{name: "drop stream of a previous version", setup: []string{makeU, fillU, viewOfU, makeT("CREATE OR REPLACE", "keep_previous = '1h'", false)}, run: "DROP STREAM u", after: "none", stream: true},
 }
 
 // reach says which ops come to the crash points whose names begin so, and at
@@ -81,12 +83,12 @@ var reach = []struct {
 	{"forget.", "create fails, replay fails", 1},
 	{"swap.attached", "create lambda, create kappa, replace, replay", 1},
 	{"swap.", "create lambda, create kappa, replace, replay, rollback", 1},
-	{"previous.", "replace keeps", 1},
+	{"previous.", "replace keeps, drop stream of a previous version", 1},
 	{"discard.", "replace, drop", 1},
 	{"alter.", "to kappa, to lambda", 1},
 	{"drop.", "drop", 1},
 	{"create.", "create stream", 1},
-	{"dropstream.", "drop stream", 1},
+	{"dropstream.", "drop stream, drop stream of a previous version", 1},
 	{"recover.created", "create stream", 1},
 	{"recover.settled", "load, refresh, replace", 6},
 	{"recover.", "load", 1},
@@ -178,7 +180,7 @@ func (l *ledger) met(ctx context.Context, o *op, env string) {
 	if now != want && (answered || now != before) {
 		l.t.Fatalf("%s: there was %q, the statement makes it %q (answered: %v), and now there is %q", what, before, want, answered, now)
 	}
-	l.kept = o.name == "rollback"
+	l.kept = o.name == "rollback" || now == "3 events"
 	l.check(ctx, what)
 	l.kept = false
 	if !o.stream && now != "none" {

@@ -461,18 +461,34 @@ func (v *View) relations() []string {
 func (e *Engine) DropStream(ctx context.Context, database, name string) error {
 	e.streamMu.Lock()
 	defer e.streamMu.Unlock()
-	e.mu.Lock()
 	key := nameKey(database, name)
+	s, err := e.takeStream(key, name)
+	if err != nil {
+		return err
+	}
+	s.halt()
+	fault.Crash("dropstream.halted")
+	err = e.catalog.moveStream(bucketStreams, bucketDropped, key, s.Def)
+	fault.Crash("dropstream.noted")
+	if e1 := s.closeFile(); err == nil {
+		err = e1
+	}
+	if err != nil {
+		return err
+	}
+	return e.finishDrop(ctx, s.Def)
+}
+
+// takeStream makes a stream unknown that no view reads. Previous versions that
+// read it end: they cannot be kept without it.
+func (e *Engine) takeStream(key, name string) (*streamEntry, error) {
+	e.versionMu.Lock() // no ROLLBACK comes between
+	defer e.versionMu.Unlock()
+	e.mu.Lock()
 	s, ok := e.streams[key]
 	if !ok {
 		e.mu.Unlock()
-		return fmt.Errorf("stream %s %w", name, ErrUnknown)
-	}
-	for name, p := range e.previous {
-		if p.view.stream == s.Stream && (e.views[name] == nil || e.views[name].stream != s.Stream) {
-			// Nobody reads it, and it cannot be kept without its stream.
-			defer e.dropPrevious(name, p)
-		}
+		return nil, fmt.Errorf("stream %s %w", name, ErrUnknown)
 	}
 	var readers []string
 	for _, v := range e.views {
@@ -489,21 +505,20 @@ func (e *Engine) DropStream(ctx context.Context, database, name string) error {
 		e.mu.Unlock()
 		slices.Sort(readers)
 		readers = slices.Compact(readers)
-		return fmt.Errorf("stream %s %w by the materialized view %s: drop that first", name, ErrInUse, strings.Join(readers, ", "))
+		return nil, fmt.Errorf("stream %s %w by the materialized view %s: drop that first", name, ErrInUse, strings.Join(readers, ", "))
 	}
 	delete(e.streams, key)
+	ending := map[string]*previous{}
+	for name, p := range e.previous {
+		if p.view.stream == s.Stream {
+			ending[name] = p
+		}
+	}
 	e.mu.Unlock()
-	s.halt()
-	fault.Crash("dropstream.halted")
-	err := e.catalog.moveStream(bucketStreams, bucketDropped, key, s.Def)
-	fault.Crash("dropstream.noted")
-	if e1 := s.closeFile(); err == nil {
-		err = e1
+	for name, p := range ending {
+		e.endPrevious(name, p)
 	}
-	if err != nil {
-		return err
-	}
-	return e.finishDrop(ctx, s.Def)
+	return s, nil
 }
 
 // finishDrop deletes what is left of a stream that is dropped: a crash before

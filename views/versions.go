@@ -138,9 +138,13 @@ func (e *Engine) dropPrevious(key string, p *previous) {
 	e.mu.RLock()
 	still := e.previous[key] == p
 	e.mu.RUnlock()
-	if !still {
-		return
+	if still {
+		e.endPrevious(key, p)
 	}
+}
+
+// endPrevious is dropPrevious with versionMu held.
+func (e *Engine) endPrevious(key string, p *previous) {
 	if err := e.catalog.changeView(key, func(entry *viewEntry) { entry.Previous = nil }); err != nil {
 		e.log.Error("cannot write down that a previous version has ended", "view", p.view.Def().Name, "error", err)
 	}

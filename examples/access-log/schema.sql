@@ -9,7 +9,7 @@ CREATE STREAM IF NOT EXISTS access_log (
   path     VARCHAR(255) AS (URL_PATH(target)),
   item     VARCHAR(32)  AS (SUBSTRING_INDEX(SUBSTRING_INDEX(URL_PATH(target), '/', 3), '/', -1)),
   minprice INT          AS (URL_PARAM(target, 'minprice')),
-  since    DATETIME     AS (STR_TO_DATE(URL_PARAM(target, 'since'), '%Y%m%d-%H%i%s'))
+  since    DATETIME     AS (CAST(REPLACE(URL_PARAM(target, 'since'), '-', '') AS DATETIME))
 ) WITH (
   format  = 'regex',
   pattern = '^(?P<method>[A-Z]+) (?P<ip>[^ ]+) (?P<target>[^ ]+) HTTP/[0-9.]+$'
