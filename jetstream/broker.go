@@ -256,6 +256,7 @@ func (s *Server) DeleteLog(ctx context.Context, name string) error {
 	s.logs.Delete(name)
 	err := s.js.DeleteStream(ctx, name)
 	s.changed.Add(1)
+	s.takers.Clear()
 	if err == nil || errors.Is(err, natsjs.ErrStreamNotFound) {
 		// The server can forget a log and leave its files: when it is killed in
 		// between, or when the files of an earlier log of that name are still

@@ -133,11 +133,18 @@ func (s *Server) restart(ctx context.Context) error {
 	if addr := s.ns.Load().Addr(); addr != nil {
 		s.cfg.Addr = addr.String()
 	}
+	// A server that stops, or has not read its logs yet, says of them that they
+	// do not exist: nobody asks it.
+	s.away.Store(true)
+	if err := s.nc.ForceReconnect(); err != nil {
+		s.logger.Debug("leaving the nats server", "error", err)
+	}
 	s.stop()
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, restartMax) {
 		opts, err := s.options()
 		if err == nil {
 			if err = s.start(opts); err == nil {
+				s.away.Store(false)
 				s.noteUnwritable(nil)
 				s.noteWrite(nil)
 				return nil
@@ -154,6 +161,9 @@ func (s *Server) restart(ctx context.Context) error {
 
 // InProcessConn connects to the server that runs now; see [nats.InProcessConnProvider].
 func (s *Server) InProcessConn() (net.Conn, error) {
+	if s.away.Load() {
+		return nil, errors.New("the nats server is being started again")
+	}
 	conn, err := s.ns.Load().InProcessConn()
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the nats server: %w", err)

@@ -82,7 +82,12 @@ func (s *Server) taker(ctx context.Context, subject string) (string, error) {
 	return name, nil
 }
 
-// Heard says whether a log or a subscriber takes messages of the subject.
+// Heard says whether a log or a subscriber takes messages of the subject. What
+// cannot be known while the server is down is taken to be so.
 func (s *Server) Heard(subject string) bool {
-	return s.ns.Load().GlobalAccount().SubscriptionInterest(subject)
+	if t, ok := s.takers.Load(subject); ok && t.(taker).name != "" {
+		return true // also while the server starts again, and its logs are not there yet
+	}
+	ns := s.ns.Load()
+	return !ns.Running() || !ns.JetStreamEnabled() || ns.GlobalAccount().SubscriptionInterest(subject)
 }

@@ -88,6 +88,7 @@ type Server struct {
 
 	storeMax atomic.Int64          // how large the logs may grow together
 	stuck    atomic.Pointer[error] // why the server takes no events until it is started again
+	away     atomic.Bool           // while it is being started again
 	unwatch  context.CancelFunc
 	watched  chan struct{} // closed when watch has ended
 

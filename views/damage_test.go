@@ -40,6 +40,7 @@ func answer(e *views.Engine, n int64) error {
 	var b column.Batch
 	c := snap.Scan(views.Serving, views.All, false, []int{0, 1})
 	next := int64(0)
+	var wrong error // rows are an answer once the last has come
 	for {
 		got, err := c.Fill(&b, 100)
 		if err != nil {
@@ -49,16 +50,16 @@ func answer(e *views.Engine, n int64) error {
 			break
 		}
 		for i := range got {
-			if b.Cols[0].I[i] != next || b.Cols[1].I[i] != n {
-				return fmt.Errorf("%w: row %d is key %d, which counts %d", errWrong, next, b.Cols[0].I[i], b.Cols[1].I[i])
+			if wrong == nil && (b.Cols[0].I[i] != next || b.Cols[1].I[i] != n) {
+				wrong = fmt.Errorf("%w: row %d is key %d, which counts %d", errWrong, next, b.Cols[0].I[i], b.Cols[1].I[i])
 			}
 			next++
 		}
 	}
-	if next != longReadKeys {
-		return fmt.Errorf("%w: %d rows", errWrong, next)
+	if wrong == nil && next != longReadKeys {
+		wrong = fmt.Errorf("%w: %d rows", errWrong, next)
 	}
-	return nil
+	return wrong
 }
 
 // point reads one key, and returns errWrong where it does not count n.
@@ -156,8 +157,15 @@ func copyPages(t *testing.T, from, to string, pause time.Duration) {
 		if _, err := w.Write(page[:n]); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(pause)
+		if len(bytes.Trim(page[:n], "\x00")) > 0 {
+			time.Sleep(pause)
+		}
 	}
+}
+
+// used is the part of a file that has content: files are longer.
+func used(file []byte) []byte {
+	return file[:(len(bytes.TrimRight(file, "\x00"))+4095)/4096*4096]
 }
 
 func viewFile(t *testing.T, dir string) string {
@@ -168,6 +176,9 @@ func viewFile(t *testing.T, dir string) string {
 	}
 	return files[0]
 }
+
+// flipTimes is how often each of the flips is tried.
+const flipTimes = 8
 
 // flips are ways in which a file changes without becoming nonsense.
 var flips = map[string]func(r *rand.Rand, file, earlier []byte){
@@ -200,6 +211,7 @@ func TestFlippedBitsAtRest(t *testing.T) {
 	}
 	earlierDir := copyDir(t, dir, 0)
 	e := reopen(t, earlierDir, broker)
+	version := mustView(t, e).Version
 	rightInTheEnd(t, "undamaged", func() error { return answer(e, 3) })
 	if _, err := e.Refresh(t.Context(), mustView(t, e), true); err != nil {
 		t.Fatal(err)
@@ -214,9 +226,9 @@ func TestFlippedBitsAtRest(t *testing.T) {
 	for name, flip := range flips {
 		t.Run(name, func(t *testing.T) {
 			rebuilt := 0
-			for seed := range uint64(40) {
+			for seed := range uint64(flipTimes) {
 				file := bytes.Clone(good)
-				flip(rand.New(rand.NewPCG(seed, 1)), file, earlier)
+				flip(rand.New(rand.NewPCG(seed, 1)), used(file), used(earlier))
 				dir := copyDir(t, dir, 0)
 				path := viewFile(t, dir)
 				if err := os.WriteFile(path, file, 0o600); err != nil {
@@ -225,14 +237,14 @@ func TestFlippedBitsAtRest(t *testing.T) {
 				e := reopen(t, dir, broker)
 				what := fmt.Sprintf("seed %d", seed)
 				rightInTheEnd(t, what, func() error { return answer(e, 3) })
-				if _, err := os.Stat(path); err != nil {
+				if mustView(t, e).Version != version {
 					rebuilt++
 				}
 				if err := e.Close(); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if t.Logf("%d of 40 were built again", rebuilt); rebuilt == 0 {
+			if t.Logf("%d of %d were built again", rebuilt, flipTimes); rebuilt == 0 {
 				t.Error("no damage was found: the test tested nothing")
 			}
 		})
@@ -251,10 +263,15 @@ func mustView(t *testing.T, e *views.Engine) *views.View {
 // TestFlippedBitsWhileRunning changes a view's file under the running engine.
 // No read, of all rows or of one, and no commit may make a wrong answer of it.
 func TestFlippedBitsWhileRunning(t *testing.T) {
+	earlier, err := os.ReadFile(viewFile(t, counted(t, &logtest.Memory{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	earlier = used(earlier)[8192:]
 	for name, flip := range flips {
 		t.Run(name, func(t *testing.T) {
 			failed := 0
-			for seed := range uint64(12) {
+			for seed := range uint64(flipTimes / 4) {
 				broker := &logtest.Memory{}
 				dir := counted(t, broker)
 				e := reopen(t, dir, broker)
@@ -266,12 +283,14 @@ func TestFlippedBitsWhileRunning(t *testing.T) {
 					t.Fatal(err)
 				}
 				r := rand.New(rand.NewPCG(seed, 2))
-				flip(r, file, file)
-				for range 3 {
-					flip(r, file[8192:], file[8192:]) // the first pages are read at start alone
+				for range 4 {
+					flip(r, used(file)[8192:], earlier) // the pages before are read at start alone
 				}
 				overwrite(t, path, file)
-				for key := range longReadKeys {
+				// An earlier state of a row has a checksum that holds: only
+				// reading all rows tells.
+				stale := strings.Contains(name, "page of another") || strings.Contains(name, "earlier")
+				for key := int(seed); key < longReadKeys && !stale; key += 7 {
 					if err := point(e, key, 3); errors.Is(err, errWrong) {
 						t.Fatalf("%s: %v", what, err)
 					}
@@ -284,7 +303,7 @@ func TestFlippedBitsWhileRunning(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			t.Logf("%d of 12 failed before they were right", failed)
+			t.Logf("%d of %d failed before they were right", failed, flipTimes/4)
 		})
 	}
 }
@@ -387,17 +406,16 @@ func TestLogIsNotThatOfTheView(t *testing.T) {
 			change.do(broker)
 			e, said := reopenLoud(t, dir, broker)
 			rightInTheEnd(t, name, func() error {
-				err := answer(e, change.n)
-				if s, ok := e.Stream(views.DefaultDatabase, "s"); errors.Is(err, errWrong) && ok {
-					if st, e := s.Log().State(t.Context()); e == nil && s.Applied() < st.Last {
+				if s, ok := e.Stream(views.DefaultDatabase, "s"); ok {
+					if st, err := s.Log().State(t.Context()); err != nil || s.Applied() < st.Last {
 						return errors.New("it has not applied all yet")
 					}
 				}
-				return err
+				if !strings.Contains(said.String(), change.says) {
+					return fmt.Errorf("weir said nothing of %q:\n%s", change.says, said)
+				}
+				return answer(e, change.n)
 			})
-			if !strings.Contains(said.String(), change.says) {
-				t.Errorf("weir said:\n%s\nand nothing of %q", said, change.says)
-			}
 		})
 	}
 }

@@ -81,9 +81,9 @@ var dedupIDsMax = 4 << 20
 // which takes far less time than it has taken to come.
 const dedupSaveInterval = time.Second
 
-// idChunk is how many ids are one value in the file. The last of them is
-// written again with each commit.
-const idChunk = 512
+// idChunk is how many ids are one value in the file: three pages with what
+// bbolt adds. The last of them is written again with each commit.
+const idChunk = 510
 
 var (
 	bucketDedup   = []byte("dedup")   // dedupMeta

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -502,4 +503,33 @@ func BenchmarkDedup(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkDedupOpen writes and reads a file with all ids that there can be.
+func BenchmarkDedupOpen(b *testing.B) {
+	log := sliceLog{records: []Record{{Seq: 1}}}
+	path := filepath.Join(b.TempDir(), "s.db")
+	d, err := openDedupFile(b, path, int64(time.Hour), log)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for n := range dedupIDsMax {
+		d.judge(&Record{Seq: uint64(n + 1), Time: int64(n), ID: fmt.Sprint(n)})
+	}
+	start := time.Now()
+	if err := d.save(); err != nil {
+		b.Fatal(err)
+	}
+	b.Logf("written in %v", time.Since(start))
+	info, err := os.Stat(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	id := LogState{Created: time.Unix(1, 0), First: d.Seen + 1, Last: d.Seen}
+	for range b.N {
+		if err := (&dedup{db: d.db, window: int64(time.Hour)}).load(b.Context(), log, id); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(info.Size())/float64(d.ids.len()), "B/id")
 }

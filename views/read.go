@@ -376,12 +376,13 @@ type bucketSource struct {
 	k, v   []byte
 	states []byte
 	seen   uint64 // rows since the beginning (in reverse, the end) of the bucket
+	sum    uint64 // of their checksums
 	whole  bool   // seen began there
 	last   []byte
 }
 
 func (b *bucketSource) seek(key []byte, reverse bool) {
-	b.seen, b.whole, b.last = 0, key == nil, nil
+	b.seen, b.sum, b.whole, b.last = 0, 0, key == nil, nil
 	var err error
 	switch {
 	case key == nil && reverse:
@@ -418,13 +419,15 @@ func (b *bucketSource) arrive(reverse bool, err error) {
 	switch {
 	case err != nil:
 	case b.k == nil:
-		if b.whole && b.seen != *b.rows.rows {
-			err = b.rows.complete(b.seen, 0)
+		if b.whole {
+			err = b.rows.complete(b.seen, b.sum)
 		}
 		b.whole = false
 	default:
-		b.seen++
-		if b.states, _, err = openRow(b.rows.number, b.k, b.v); err == nil && b.last != nil && !inOrder(b.last, b.k, reverse) {
+		var check uint32
+		b.states, check, err = openRow(b.rows.number, b.k, b.v)
+		b.seen, b.sum = b.seen+1, b.sum+uint64(check)
+		if err == nil && b.last != nil && !inOrder(b.last, b.k, reverse) {
 			err = fmt.Errorf("%w: row %x is out of order", errDamaged, b.k)
 		}
 	}

@@ -132,6 +132,9 @@ func (v *View) openExisting(ctx context.Context) (*storeMeta, error) {
 	if err := v.checkLog(ctx, meta); err != nil {
 		return nil, err
 	}
+	if err := v.store.verify(ctx); err != nil {
+		return nil, err
+	}
 	if err := v.store.update(v.settle); err != nil {
 		return nil, err
 	}
