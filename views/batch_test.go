@@ -552,7 +552,9 @@ func TestRefreshMeetsAlter(t *testing.T) {
 	}()
 	broker.stalled.Store(false)
 	stop()
-	<-first
+	if err := <-first; err == nil {
+		t.Error("a REFRESH that was killed succeeded")
+	}
 	if err := errors.Join(<-altered, <-second); err != nil {
 		t.Fatal(err)
 	}

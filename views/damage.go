@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // A view's file is verified when it is opened, and each row when it is read.
@@ -115,7 +115,7 @@ func (v *View) verify(ctx context.Context) {
 	if v.store == nil || v.failure() != nil {
 		return
 	}
-	if err := v.store.verify(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, bolt.ErrDatabaseNotOpen) {
+	if err := v.store.verify(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		v.log().Error("the file of a view cannot be verified", "error", err)
 	}
 }

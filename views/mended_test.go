@@ -134,7 +134,9 @@ func TestAltersFollowEachOther(t *testing.T) {
 	}()
 	broker.stalled.Store(false)
 	stop()
-	<-full
+	if err := <-full; err == nil {
+		t.Error("a FULL that was killed succeeded")
+	}
 	if err := errors.Join(<-altered, <-altered); err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +280,9 @@ func TestLateEventsDuringFull(t *testing.T) {
 			t.Errorf("%+v: during FULL: %s", c, got)
 		}
 		stop() // the first is cancelled; what came meanwhile must not be lacking from the next
-		<-done
+		if err := <-done; err == nil {
+			t.Error("a FULL that was killed succeeded")
+		}
 		broker.stalled.Store(false)
 		publish(5)
 		if _, err := e.Refresh(t.Context(), v, true); err != nil {

@@ -54,12 +54,10 @@ const checkSize = 4
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// checkOf is the checksum of a row with the key and the stored states.
+// checkOf is the checksum of a row with the key and the stored states. The
+// rowset is what it begins from, so that the same row elsewhere has another.
 func checkOf(rowset uint64, key, states []byte) uint32 {
-	var number [8]byte
-	binary.BigEndian.PutUint64(number[:], rowset)
-	c := crc32.Update(0, castagnoli, number[:])
-	return crc32.Update(crc32.Update(c, castagnoli, key), castagnoli, states)
+	return crc32.Update(crc32.Update(uint32(rowset), castagnoli, key), castagnoli, states)
 }
 
 // openRow returns the states of a row and their checksum, or errDamaged.

@@ -200,11 +200,8 @@ func TestBuildResumes(t *testing.T) {
 				if err := readOnceCounts(e, 1); err != nil {
 					t.Error(err)
 				}
-				if want := 1; name == "build" {
-					want = 2
-					if n := files(t, dir); n != want {
-						t.Errorf("%d files, want %d", n, want)
-					}
+				if n := files(t, dir); name == "build" && n != 2 {
+					t.Errorf("%d files, want 2", n)
 				}
 				if err := e.Close(); err != nil {
 					t.Error(err)
