@@ -136,6 +136,7 @@ func (s *Server) restart(ctx context.Context) error {
 	// A server that stops, or has not read its logs yet, says of them that they
 	// do not exist: nobody asks it.
 	s.away.Store(true)
+	back := s.reconnected()
 	if err := s.nc.ForceReconnect(); err != nil {
 		s.logger.Debug("leaving the nats server", "error", err)
 	}
@@ -145,6 +146,11 @@ func (s *Server) restart(ctx context.Context) error {
 		if err == nil {
 			if err = s.start(opts); err == nil {
 				s.away.Store(false)
+				select {
+				case <-back:
+				case <-ctx.Done():
+				case <-time.After(requestTimeout): // it goes on trying
+				}
 				s.noteUnwritable(nil)
 				s.noteWrite(nil)
 				return nil

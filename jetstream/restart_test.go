@@ -18,6 +18,8 @@ import (
 // themselves, and that every event comes once.
 func TestRestartInPlace(t *testing.T) {
 	s := open(t, Config{})
+	s.unwatch() // the test does what it does
+	<-s.watched
 	l := mustCreate(t, s, "a")
 	addr := s.Addr()
 	outside, err := nats.Connect("nats://"+addr, nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))

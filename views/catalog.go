@@ -111,6 +111,10 @@ func (c *catalog) putView(key string, f func(entry *viewEntry) *viewEntry) error
 		b := tx.Bucket(bucketViews)
 		var entry *viewEntry
 		if raw := b.Get([]byte(key)); raw != nil {
+			raw, err := unsealEntry(key, raw)
+			if err != nil {
+				return err
+			}
 			entry = &viewEntry{}
 			if err := json.Unmarshal(raw, entry); err != nil {
 				return err
@@ -123,7 +127,7 @@ func (c *catalog) putView(key string, f func(entry *viewEntry) *viewEntry) error
 		if err != nil {
 			return err
 		}
-		return b.Put([]byte(key), raw)
+		return b.Put([]byte(key), seal([]byte(key), raw))
 	})
 }
 
@@ -137,7 +141,7 @@ func (c *catalog) put(bucket []byte, key string, value any) error {
 		if err != nil {
 			return err
 		}
-		return tx.Bucket(bucket).Put([]byte(key), raw)
+		return tx.Bucket(bucket).Put([]byte(key), seal([]byte(key), raw))
 	})
 }
 
@@ -148,7 +152,7 @@ func (c *catalog) moveStream(from, to []byte, key string, def *StreamDef) error 
 		return err
 	}
 	return c.db.Update(func(tx *bolt.Tx) error {
-		if err := tx.Bucket(to).Put([]byte(key), raw); err != nil {
+		if err := tx.Bucket(to).Put([]byte(key), seal([]byte(key), raw)); err != nil {
 			return err
 		}
 		return tx.Bucket(from).Delete([]byte(key))
@@ -171,8 +175,27 @@ func (c *catalog) streamsIn(bucket []byte) (defs []*StreamDef, err error) {
 // each calls f with every entry of a bucket, in order of their keys.
 func (c *catalog) each(bucket []byte, f func(key string, raw []byte) error) error {
 	return c.db.View(func(tx *bolt.Tx) error {
-		return tx.Bucket(bucket).ForEach(func(k, raw []byte) error { return f(string(k), raw) })
+		return tx.Bucket(bucket).ForEach(func(k, raw []byte) error {
+			raw, err := unsealEntry(string(k), raw)
+			if err != nil {
+				return err
+			}
+			return f(string(k), raw)
+		})
 	})
+}
+
+// unsealEntry is unseal of an entry of the catalog, of which earlier versions
+// have written some without a checksum.
+func unsealEntry(key string, value []byte) ([]byte, error) {
+	if len(value) > 0 && value[0] == '{' {
+		return value, nil
+	}
+	raw, err := unseal([]byte(key), value)
+	if err != nil {
+		return nil, fmt.Errorf("catalog.db: %w: restore it from a backup, or move the data directory away and begin again from the schema", err)
+	}
+	return raw, nil
 }
 
 // nextRunID returns an id for a batch run, one that no run of any view had.

@@ -508,6 +508,10 @@ func (c *catalog) view(key string) (entry viewEntry, err error) {
 		if raw == nil {
 			return errDroppedMeanwhile
 		}
+		raw, err := unsealEntry(key, raw)
+		if err != nil {
+			return err
+		}
 		return json.Unmarshal(raw, &entry)
 	})
 	return entry, err

@@ -70,3 +70,14 @@ func (v *View) ChangeRow(key []byte, change func(states []byte) []byte) error {
 		return r.delete(b, key, check)
 	})
 }
+
+// HoldCommits keeps the view's commits waiting, as a slow disk does, until
+// release is called.
+func HoldCommits(t *testing.T, v *View) (release func()) {
+	t.Helper()
+	tx, err := v.store.db.Begin(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = tx.Rollback() }
+}
