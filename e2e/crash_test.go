@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -157,13 +158,21 @@ func (st *storm) refresh(ctx context.Context, choose *rand.Rand) {
 	}
 }
 
+// whatServes is the condition on a layer that leaves out what batch has covered.
+func whatServes(layer string) string {
+	if strings.HasSuffix(layer, "_speed") {
+		return " WHERE __serving = 1"
+	}
+	return ""
+}
+
 // read checks, all the time, that the layers of a view add up to it and that
 // both modes are at the same event, within one SELECT; and that no answer goes
 // back behind an earlier one, whatever was killed between the two.
 func (st *storm) read(ctx context.Context) {
 	v := &st.d.views[slices.IndexFunc(st.d.views, func(v viewDef) bool { return v.count != "" && !v.filtered() })]
 	sum := func(layer string) string {
-		return fmt.Sprintf("(SELECT COALESCE(SUM(%s), 0) FROM %s%s)", v.count, v.name, layer)
+		return fmt.Sprintf("(SELECT COALESCE(SUM(%s), 0) FROM %s%s%s)", v.count, v.name, layer, whatServes(layer))
 	}
 	query := fmt.Sprintf("SELECT %s, %s + %s, %s", sum(""), sum("_batch"), sum("_speed"), sum(kappa))
 	before := uint64(0)

@@ -224,8 +224,8 @@ func TestCrashDuringRecompute(t *testing.T) {
 		for _, ending := range []string{"", kappa} {
 			got := b.c.rows(ctx, "SELECT channel, edits, added, deleted, delta, users FROM "+v.name+ending+" ORDER BY channel")
 			compare(t, v.name+ending, answers(t, b.d.name, "q03_channel"), got, nil)
-			if left := b.files(v.name + ending); len(left) != 1 {
-				t.Errorf("the files of %s are %v, want one", v.name+ending, left)
+			if left := b.files(v.name + ending); len(left) < 1 || len(left) > 2 {
+				t.Errorf("the files of %s are %v, want one, and perhaps that of the version before", v.name+ending, left)
 			}
 		}
 		if running := b.c.rows(ctx, "SELECT * FROM weir.batch_runs WHERE state NOT IN ('done', 'failed')"); len(running) != 0 {

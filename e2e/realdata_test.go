@@ -160,7 +160,7 @@ func addUp(ctx context.Context, t *testing.T, c *client, d *dataset, v *viewDef,
 		return
 	}
 	sum := func(layer string) uint64 {
-		return number(t, c.value(ctx, fmt.Sprintf("SELECT COALESCE(SUM(%s), 0) FROM %s%s", v.count, v.name, layer)))
+		return number(t, c.value(ctx, fmt.Sprintf("SELECT COALESCE(SUM(%s), 0) FROM %s%s%s", v.count, v.name, layer, whatServes(layer))))
 	}
 	batch, speed, serving, asKappa := sum("_batch"), sum("_speed"), sum(""), sum(kappa+"_speed")
 	if batch+speed != serving || asKappa != serving || sum(kappa+"_batch") != 0 {

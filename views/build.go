@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -151,13 +152,15 @@ func (e *Engine) startBuild(o buildOrder) (*build, error) {
 		}
 	}
 	b := &build{buildOrder: o, done: make(chan struct{})}
+	e.versionMu.Lock() // an ALTER comes before or after it
+	defer e.versionMu.Unlock()
 	e.mu.Lock()
 	entry := e.streams[nameKey(def.Database, def.Stream)]
 	if _, busy := e.building[key]; busy || e.ctx.Err() != nil {
 		e.mu.Unlock()
 		return nil, fmt.Errorf("view %s %w", def.Name, ErrBuilding)
 	}
-	if entry == nil || entry.Stream != s || e.views[key] != o.replaces {
+	if entry == nil || entry.Stream != s || e.views[key] != o.replaces || o.replay && o.replaces.Def() != def {
 		e.mu.Unlock()
 		return nil, fmt.Errorf("view %s: %w", def.Name, errMeanwhile)
 	}
@@ -322,13 +325,21 @@ func (v *View) closeEpoch() (at, gaps uint64, err error) {
 func (v *View) beginBuild(ctx context.Context, st LogState) (at uint64, err error) {
 	err = guard("open build", func() error {
 		m, err := v.openExisting(ctx)
+		if err == nil && m.Mode == Lambda && m.Applied != m.Cut {
+			// It had joined its stream already. What the speed layer has taken
+			// since is computed again: a build goes on from the cut.
+			err = v.store.update(v.backToCut)
+		}
+		if err == nil {
+			m, err = v.store.view()
+		}
 		if err == nil {
 			at = m.Applied
 		}
 		return err
 	})
-	if err == nil {
-		return at, nil
+	if err == nil || passing(ctx, err) {
+		return at, err
 	}
 	if v.store != nil {
 		_ = v.store.db.Close()
@@ -341,6 +352,20 @@ func (v *View) beginBuild(ctx context.Context, st LogState) (at uint64, err erro
 	meta.openEpoch()
 	v.store, err = createStore(v.eng.viewPath(v.Def(), v.Version), v.plan.Specs(), meta)
 	return 0, err
+}
+
+// backToCut drops what the speed layer holds.
+func (v *View) backToCut(tx *bolt.Tx, m *storeMeta) error {
+	for _, e := range append(slices.Clone(m.Epochs), m.Retired...) {
+		if err := dropRows(tx, e.Rowset); err != nil {
+			return err
+		}
+	}
+	m.Epochs, m.Retired = nil, nil
+	m.Applied, m.AppliedTime, m.Gaps = m.Cut, 0, m.CutGaps
+	m.openEpoch()
+	m.checkpoint()
+	return nil
 }
 
 // buildStep takes the events in (at, to] into the file and returns to.
@@ -395,7 +420,7 @@ func (v *View) takeOver(b *build, at, was uint64, started time.Time) error {
 		return fmt.Errorf("the log no longer holds %d events, which %s may have counted: DROP and CREATE the view to have it without them", m.Gaps, v.Def().Name)
 	case m.Gaps <= was: // what the view has never counted
 	case b.replay:
-		if kept, err = v.inherit(old, at, m.Whole); err != nil {
+		if kept, err = v.inherit(old, at, was, m.Whole); err != nil {
 			return err
 		}
 	default:

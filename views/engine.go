@@ -161,6 +161,9 @@ func (e *Engine) recover(ctx context.Context) error {
 	for _, o := range builds {
 		if _, err := e.startBuild(o); err != nil {
 			e.log.Error("cannot build view", "view", o.def.Name, "error", err)
+			if s, ok := e.Stream(o.def.Database, o.def.Stream); ok && o.lost {
+				e.unbuilt(newView(e, s, o.def, &ViewPlan{}, o.version), err)
+			}
 		}
 	}
 	return nil
@@ -289,6 +292,7 @@ func (s *Stream) furthest() (seq uint64) {
 // of the engine.
 func (e *Engine) Close() error {
 	e.stop()
+	e.wg.Wait() // a build may have been putting its version in place
 	e.mu.RLock()
 	streams, views := make([]*streamEntry, 0, len(e.streams)), make([]*View, 0, len(e.views))
 	for _, s := range e.streams {
@@ -304,7 +308,6 @@ func (e *Engine) Close() error {
 	for _, v := range views {
 		v.halt()
 	}
-	e.wg.Wait()
 	var errs []error
 	for _, s := range streams {
 		s.halt()

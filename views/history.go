@@ -86,8 +86,9 @@ func (v *View) keepHistory(rows *run) (kept uint64, err error) {
 }
 
 // inherit is keepHistory for a version that was computed up to the sequence at
-// in a file of its own: it takes the groups over from old.
-func (v *View) inherit(old *View, at, whole uint64) (kept uint64, err error) {
+// in a file of its own: it takes the groups over from old, and
+// how many sequences the log did not have for it up to there.
+func (v *View) inherit(old *View, at, gaps, whole uint64) (kept uint64, err error) {
 	groups, err := old.statesAt(at)
 	if err != nil {
 		return 0, err
@@ -123,7 +124,7 @@ func (v *View) inherit(old *View, at, whole uint64) (kept uint64, err error) {
 			}
 			kept++
 		}
-		m.Gaps, m.CutGaps = was.Gaps, was.Gaps
+		m.Gaps, m.CutGaps = gaps, gaps
 		m.Floor, m.Shown = max(m.Floor, was.Floor), max(m.Shown, was.Shown)
 		return nil
 	})

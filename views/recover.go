@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"weir/internal/fault"
 )
@@ -96,6 +98,10 @@ func (e *Engine) recoverVersion(ctx context.Context, def *ViewDef, version uint6
 			_ = v.store.db.Close()
 			v.store = nil
 		}
+		if passing(ctx, err) {
+			v.fail(fmt.Errorf("its file cannot be opened now, and is kept: %w; start weir again when it can", err))
+			return v, false
+		}
 		if lost := v.trimmed(s.id); lost != nil {
 			v.fail(fmt.Errorf("its file is not to be trusted (%w), and %w", err, lost))
 			return v, false
@@ -110,6 +116,13 @@ func (e *Engine) recoverVersion(ctx context.Context, def *ViewDef, version uint6
 	}
 	v.startSchedule()
 	return v, false
+}
+
+// passing says of an error in opening a file that it may be gone the next time:
+// it says nothing of what the file holds.
+func passing(ctx context.Context, err error) bool {
+	var errno syscall.Errno
+	return ctx.Err() != nil || errors.As(err, &errno) || errors.Is(err, bolterrors.ErrTimeout)
 }
 
 // openExisting opens the view's file and checks that it is the view of this log.

@@ -350,9 +350,11 @@ func (s *Stream) commitLoop(ctx context.Context) {
 		wait := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
+			wait.Stop()
+			s.commit() // what cannot be written now is in the log
+			return
 		case <-wait.C:
 		}
-		wait.Stop()
 	}
 }
 

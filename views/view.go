@@ -243,6 +243,11 @@ func (v *View) commitRuns(tx *bolt.Tx, m *storeMeta, runs []*run, watermark int6
 	if runs = runs[i:]; len(runs) == 0 {
 		return nil
 	}
+	if runs[0].from != m.Applied {
+		// A commit that was said to have failed is in the file after all, and the
+		// runs were combined since: they cannot be told apart any more.
+		return fmt.Errorf("%w: it has the events up to %d, and those that follow begin at %d", errDamaged, m.Applied, runs[0].from+1)
+	}
 	r := combineRuns(runs)
 	m.Watermark = max(m.Watermark, watermark)
 	if err := v.addSpeed(tx, m, r); err != nil {
