@@ -67,7 +67,11 @@ func (e *Engine) recoverView(ctx context.Context, entry *viewEntry) (builds []bu
 	case again:
 		builds = append(builds, buildOrder{def: entry.Def, lost: true})
 	case b != nil && v != nil:
-		builds = append(builds, buildOrder{def: b.Def, version: b.Version, replaces: v, replay: b.Replay})
+		o := buildOrder{def: b.Def, version: b.Version, replaces: v, replay: b.Replay}
+		if o.replay {
+			o.def = v.Def() // the same, but for options that were altered since
+		}
+		builds = append(builds, o)
 	}
 	return builds
 }
