@@ -557,3 +557,27 @@ func TestDropStopsRuns(t *testing.T) {
 		}
 	}
 }
+
+// TestCloseWhenNothingCanBeWritten shows that a stop does not wait for a disk
+// that is full, and that nothing is lost by that.
+func TestCloseWhenNothingCanBeWritten(t *testing.T) {
+	t.Cleanup(fault.Reset)
+	dir, broker := t.TempDir(), &logtest.Memory{}
+	e, _, publish := openCountingOn(t, dir, broker)
+	fault.Set("view.commit", 1<<30)
+	publish(longReadKeys)
+	closed := make(chan struct{})
+	go func() {
+		_ = e.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the stop hangs")
+	}
+	fault.Reset()
+	if err := readOnceCounts(reopen(t, dir, broker), 1); err != nil {
+		t.Error(err)
+	}
+}
