@@ -18,7 +18,7 @@ import (
 	"weir/views/partial"
 )
 
-// What a review has found wrong, each as it was found.
+// Cases that once went wrong, each as it was found.
 
 // TestAlterThatCannotBeWritten shows that an ALTER whose file cannot be written
 // changes nothing.
