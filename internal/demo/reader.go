@@ -86,7 +86,7 @@ func (r *reader) read(ctx context.Context) (snapshot, error) {
 // layersQuery reads all three relations of a view, whose name and key it takes.
 // One statement sees one sequence, so the layers add up.
 const layersQuery = `SELECT 'batch' AS layer, %[2]s, requests, visitors, avg_minprice FROM %[1]s_batch
-UNION ALL SELECT 'speed', %[2]s, requests, visitors, avg_minprice FROM %[1]s_speed
+UNION ALL SELECT 'speed', %[2]s, requests, visitors, avg_minprice FROM %[1]s_speed WHERE __serving = 1
 UNION ALL SELECT 'merged', %[2]s, requests, visitors, avg_minprice FROM %[1]s`
 
 // view reads a view by its key.
@@ -125,7 +125,9 @@ func (r *row) put(layer string, requests, visitors int64, price float64) {
 	case "batch":
 		r.requests.batch, r.visitors.batch = requests, visitors
 	case "speed":
-		r.requests.speed, r.visitors.speed = requests, visitors
+		// A row for each epoch that serves: two while a batch run goes on.
+		r.requests.speed += requests
+		r.visitors.speed = max(r.visitors.speed, visitors)
 	default:
 		r.requests.merged, r.visitors.merged, r.price = requests, visitors, price
 	}
