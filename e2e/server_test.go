@@ -132,13 +132,15 @@ func (s *server) launch(ctx context.Context, env ...string) bool {
 // follow keeps what a process logs, and sends whether it became ready.
 func (s *server) follow(p *process, stderr io.Reader, isReady chan<- bool) {
 	defer close(p.logDone)
+	dying := false
 	lines := bufio.NewScanner(stderr)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		line := lines.Text()
 		s.mu.Lock()
 		s.log = append(s.log, line)
-		if n := len(s.log) - logKept; n > 0 && !strings.Contains(line, "goroutine ") {
+		dying = dying || strings.HasPrefix(line, "SIGQUIT") // all of its stacks follow
+		if n := len(s.log) - logKept; n > 0 && !dying {
 			s.log = s.log[n:]
 		}
 		if alarming(line) {
