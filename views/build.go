@@ -189,10 +189,6 @@ func (e *Engine) startBuild(o buildOrder) (*build, error) {
 // place among its stream's views. When weir stops meanwhile, the next start
 // goes on from the last commit; on any other error nothing is left.
 func (e *Engine) build(ctx context.Context, v *View, b *build) (err error) {
-	if err := e.noteBuild(b); err != nil {
-		return err
-	}
-	fault.Crash("build.noted")
 	defer func() {
 		if err == nil {
 			return
@@ -211,13 +207,17 @@ func (e *Engine) build(ctx context.Context, v *View, b *build) (err error) {
 			e.unbuilt(v, err)
 		}
 	}()
+	if err := e.noteBuild(b); err != nil {
+		return err
+	}
+	fault.Crash("build.noted")
 	st, err := v.stream.log.State(ctx)
 	if err != nil {
 		return err
 	}
 	target := st.Last
 	was := uint64(0) // gaps that the version that is replaced had by then
-	if old := b.replaces; b.replay && old.store != nil {
+	if old := b.replaces; b.replay && old.legible() {
 		// The state that is taken over where the log has lost events is that at
 		// target: no batch run may take the epochs up to there away.
 		unlock, err := old.lockBatch(ctx)
@@ -229,7 +229,7 @@ func (e *Engine) build(ctx context.Context, v *View, b *build) (err error) {
 			return err
 		}
 		fault.Crash("replay.closed")
-	} else if old != nil && old.store != nil {
+	} else if old.legible() {
 		if m, err := old.store.view(); err == nil {
 			was = m.Gaps
 		}
@@ -302,6 +302,16 @@ func (e *Engine) unbuilt(v *View, why error) {
 	}
 }
 
+// legible says whether there is a file that tells what the view has applied: a
+// version without one is replaced as if it had counted nothing. v may be nil.
+func (v *View) legible() bool {
+	if v == nil || v.store == nil {
+		return false
+	}
+	_, err := v.store.view()
+	return !errors.Is(err, errDamaged)
+}
+
 // closeEpoch closes the open epoch, if it has events, at the sequence that it
 // returns: what the view has applied, or had when it failed; and how many
 // sequences the log did not have up to there.
@@ -325,16 +335,14 @@ func (v *View) closeEpoch() (at, gaps uint64, err error) {
 func (v *View) beginBuild(ctx context.Context, st LogState) (at uint64, err error) {
 	err = guard("open build", func() error {
 		m, err := v.openExisting(ctx)
-		if err == nil && m.Mode == Lambda && m.Applied != m.Cut {
+		if err != nil {
+			return err
+		}
+		at = m.Applied
+		if m.Mode == Lambda && m.Applied != m.Cut {
 			// It had joined its stream already. What the speed layer has taken
 			// since is computed again: a build goes on from the cut.
-			err = v.store.update(v.backToCut)
-		}
-		if err == nil {
-			m, err = v.store.view()
-		}
-		if err == nil {
-			at = m.Applied
+			at, err = m.Cut, v.store.update(v.backToCut)
 		}
 		return err
 	})
@@ -416,7 +424,7 @@ func (v *View) takeOver(b *build, at, was uint64, started time.Time) error {
 	case m.Gaps == 0:
 	case old == nil:
 		v.log().Warn("the log no longer holds all events since its first; the view begins without them", "missing", m.Gaps)
-	case old.store == nil:
+	case !old.legible():
 		return fmt.Errorf("the log no longer holds %d events, which %s may have counted: DROP and CREATE the view to have it without them", m.Gaps, v.Def().Name)
 	case m.Gaps <= was: // what the view has never counted
 	case b.replay:
@@ -427,7 +435,7 @@ func (v *View) takeOver(b *build, at, was uint64, started time.Time) error {
 		return fmt.Errorf("the log no longer holds %d events that %s counts: it keeps the rows it has; DROP and CREATE the view to have it without them, or ALTER it where its options alone are to change",
 			m.Gaps-was, v.Def().Name)
 	}
-	if old != nil {
+	if old.legible() {
 		if err := v.store.inheritRuns(old.store); err != nil {
 			return err
 		}
@@ -456,9 +464,6 @@ func (v *View) takeOver(b *build, at, was uint64, started time.Time) error {
 
 // inheritRuns takes over the batch runs of the version that is replaced.
 func (s *store) inheritRuns(from *store) error {
-	if from == nil {
-		return nil
-	}
 	runs, err := from.runs()
 	if err != nil {
 		return nil //nolint:nilerr // a damaged file is being replaced: its history goes with it

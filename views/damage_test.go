@@ -520,3 +520,47 @@ func TestDamagedCatalog(t *testing.T) {
 		t.Errorf("opening it: %v", err)
 	}
 }
+
+// TestRefreshOfADamagedHeader shows that FULL builds a view anew whose file no
+// longer tells even how far it is, also when weir has given up doing so.
+func TestRefreshOfADamagedHeader(t *testing.T) {
+	broker := &logtest.Memory{}
+	dir := counted(t, broker)
+	e := reopen(t, dir, broker)
+	damage := func() {
+		t.Helper()
+		path := viewFile(t, dir)
+		file, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad := bytes.ReplaceAll(file, []byte(`"Definition"`), []byte(`"Definitioo"`))
+		if bytes.Equal(bad, file) {
+			t.Fatal("the file has no header to damage")
+		}
+		overwrite(t, path, bad)
+	}
+	one := func() (string, bool) { n := files(t, dir); return fmt.Sprint(n, " files"), n == 1 }
+	rightInTheEnd(t, "undamaged", func() error { return answer(e, 3) })
+	damage()
+	_ = answer(e, 3)
+	rightInTheEnd(t, "built again", func() error { return answer(e, 3) })
+	eventually(t, "the damaged file to go", one)
+	damage()
+	_ = answer(e, 3)
+	var v *views.View
+	eventually(t, "weir to give up", func() (string, bool) {
+		var err error
+		if v, err = e.View(views.DefaultDatabase, "v"); err == nil {
+			_, err = e.Refresh(t.Context(), v, false)
+		}
+		return fmt.Sprint(err), err != nil && strings.Contains(err.Error(), "has just been done")
+	})
+	if _, err := e.Refresh(t.Context(), v, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := answer(e, 3); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the damaged file to go", one)
+}

@@ -86,8 +86,8 @@ func (v *View) keepHistory(rows *run) (kept uint64, err error) {
 }
 
 // inherit is keepHistory for a version that was computed up to the sequence at
-// in a file of its own: it takes the groups over from old, and
-// how many sequences the log did not have for it up to there.
+// in a file of its own: it takes over the groups of old, and gaps, which is how
+// many sequences the log did not have for old up to there.
 func (v *View) inherit(old *View, at, gaps, whole uint64) (kept uint64, err error) {
 	groups, err := old.statesAt(at)
 	if err != nil {

@@ -48,6 +48,9 @@ func (e *Engine) removeStrayFiles(entries map[string]*viewEntry) {
 // It returns the builds that are to begin, or go on, once everything runs.
 func (e *Engine) recoverView(ctx context.Context, entry *viewEntry) (builds []buildOrder) {
 	key := nameKey(entry.Def.Database, entry.Def.Name)
+	if p := entry.Previous; p != nil {
+		e.recoverPrevious(ctx, key, p)
+	}
 	if !entry.Built {
 		return []buildOrder{{def: entry.Def, version: entry.Version, lost: entry.Lost}}
 	}
@@ -56,14 +59,13 @@ func (e *Engine) recoverView(ctx context.Context, entry *viewEntry) (builds []bu
 		e.views[key] = v
 		v.startChanges()
 	}
-	if p := entry.Previous; p != nil {
-		if old, _ := e.recoverVersion(ctx, p.Def, p.Version); old != nil && old.failure() == nil {
-			e.keep(key, old, p.Until)
-		} else {
-			e.log.Error("the previous version of a view is lost: ROLLBACK is not possible", "view", p.Def.Name)
-		}
-	}
 	switch b := entry.Building; {
+	case again && b != nil: // what was to replace it takes its place all the more
+		o := buildOrder{def: b.Def, version: b.Version, lost: true}
+		if b.Replay {
+			o.def = entry.Def
+		}
+		builds = append(builds, o)
 	case again:
 		builds = append(builds, buildOrder{def: entry.Def, lost: true})
 	case b != nil && v != nil:
@@ -74,6 +76,28 @@ func (e *Engine) recoverView(ctx context.Context, entry *viewEntry) (builds []bu
 		builds = append(builds, o)
 	}
 	return builds
+}
+
+// recoverPrevious opens the version that a view had before. One that can never
+// be put back is forgotten.
+func (e *Engine) recoverPrevious(ctx context.Context, key string, p *versionEntry) {
+	old, _ := e.recoverVersion(ctx, p.Def, p.Version)
+	if old != nil && old.failure() == nil {
+		e.keep(key, old, p.Until)
+		return
+	}
+	e.log.Error("the previous version of a view is lost: ROLLBACK is not possible", "view", p.Def.Name)
+	if old != nil && old.store == nil && e.clock.Now().Before(p.Until) {
+		return // the next start may be able to open it
+	}
+	if err := e.catalog.changeView(key, func(entry *viewEntry) { entry.Previous = nil }); err != nil {
+		e.log.Error("cannot write down that a previous version has ended", "view", p.Def.Name, "error", err)
+	}
+	if old != nil {
+		e.discard(old, 0)
+	} else {
+		_ = os.Remove(e.viewPath(p.Def, p.Version))
+	}
 }
 
 // recoverVersion opens the file of a version and attaches it to its stream. It

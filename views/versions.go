@@ -70,8 +70,15 @@ func (e *Engine) name(key string, v, old *View, keep time.Duration) error {
 	}
 	entry := &viewEntry{Def: v.Def(), Version: v.Version, Built: true}
 	until := e.clock.Now().Add(keep)
-	if keep > 0 {
+	e.mu.RLock()
+	kept := e.previous[key]
+	e.mu.RUnlock()
+	switch {
+	case keep > 0:
 		entry.Previous = &versionEntry{Def: old.Def(), Version: old.Version, Until: until}
+	case kept != nil && kept.view != v && (old == nil || old.failure() != nil):
+		// v is a damaged version built again: what came before it stays that.
+		entry.Previous = &versionEntry{Def: kept.view.Def(), Version: kept.view.Version, Until: kept.until}
 	}
 	if err := e.catalog.put(bucketViews, key, entry); err != nil {
 		return err
@@ -89,6 +96,9 @@ func (e *Engine) name(key string, v, old *View, keep time.Duration) error {
 		old.stopChanges(atOnce, false)
 	}
 	v.startChanges()
+	if kept != nil && entry.Previous != nil && entry.Previous.Version == kept.view.Version {
+		return nil
+	}
 	// What was kept until now is no longer, unless it is v itself.
 	if p := e.unkeep(key); p != nil && p.view != v {
 		e.discard(p.view, replacedGrace)
@@ -226,11 +236,10 @@ func (e *Engine) discard(v *View, grace time.Duration) {
 		v.fail(errDetached)
 		v.commitMu.Lock() // a commit that had begun is over
 		defer v.commitMu.Unlock()
-		if v.store == nil {
-			return
-		}
-		if err := v.store.db.Close(); err != nil {
-			v.log().Warn("close view", "error", err)
+		if v.store != nil {
+			if err := v.store.db.Close(); err != nil {
+				v.log().Warn("close view", "error", err)
+			}
 		}
 		fault.Crash("discard.closed")
 		if err := os.Remove(e.viewPath(v.Def(), v.Version)); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -236,3 +236,88 @@ func TestReplayKeepsHistory(t *testing.T) {
 		}
 	}
 }
+
+// versionFile is the file of version n of view v.
+func versionFile(dir string, n int) string {
+	return filepath.Join(dir, "views", fmt.Sprintf("%s.v.%d.db", views.DefaultDatabase, n))
+}
+
+// TestPreviousOutlivesLoss shows that a version that is built again because its
+// file is lost does not cost the one before it, and that a previous version
+// that is lost itself is forgotten.
+func TestPreviousOutlivesLoss(t *testing.T) {
+	dir, broker := t.TempDir(), &logtest.Memory{}
+	e, v, publish := openCountingOn(t, dir, broker)
+	publish(longReadKeys)
+	def := *v.Def()
+	def.KeepPrevious = time.Hour
+	if err := e.CreateView(t.Context(), &def, true); err != nil {
+		t.Fatal(err)
+	}
+	restart := func(lost int) {
+		t.Helper()
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(versionFile(dir, lost)); err != nil {
+			t.Fatal(err)
+		}
+		e = reopen(t, dir, broker)
+		rightInTheEnd(t, "after a restart", func() error { return answer(e, 1) })
+	}
+	restart(2)
+	if n := files(t, dir); n != 2 {
+		t.Errorf("%d files, want that of the version built again and that of the one before", n)
+	}
+	if err := e.Rollback(views.DefaultDatabase, "v"); err != nil {
+		t.Fatal(err)
+	}
+	if err := answer(e, 1); err != nil {
+		t.Error(err)
+	}
+	restart(3) // which is the previous one now
+	for range 2 {
+		if err := e.Rollback(views.DefaultDatabase, "v"); err == nil || !strings.Contains(err.Error(), "no previous version") {
+			t.Errorf("ROLLBACK to a version that is lost: %v", err)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		e = reopen(t, dir, broker)
+	}
+}
+
+// TestReplacementOutlivesLoss shows that a replacement goes on whose view has
+// lost its file meanwhile.
+func TestReplacementOutlivesLoss(t *testing.T) {
+	views.SetBuildChunk(t, 100)
+	dir, broker := t.TempDir(), &noting{Broker: &logtest.Memory{}, at: make(chan struct{}, 10)}
+	e, v, publish := openCountingOn(t, dir, broker)
+	publish(longReadKeys)
+	broker.stop = 500
+	done := make(chan error, 1)
+	go func() { done <- e.CreateView(t.Context(), v.Def(), true) }()
+	<-broker.at
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	if err := os.Remove(versionFile(dir, 1)); err != nil {
+		t.Fatal(err)
+	}
+	broker.mu.Lock()
+	broker.stop, broker.after = 0, nil
+	broker.mu.Unlock()
+	e = reopen(t, dir, broker)
+	rightInTheEnd(t, "after a restart", func() error { return answer(e, 1) })
+	broker.mu.Lock()
+	defer broker.mu.Unlock()
+	for _, after := range broker.after {
+		if after < 500 {
+			t.Errorf("the log was read again after %d", after)
+		}
+	}
+	if v, err := e.View(views.DefaultDatabase, "v"); err != nil || v.Version != 2 {
+		t.Errorf("version %d, %v, want 2", v.Version, err)
+	}
+}
