@@ -22,6 +22,12 @@ const (
 	pullMessages = 16 << 10
 	pullBytes    = 16 << 20 // above payloadMax, so that any message fits
 
+	// A bounded read asks for what its caller takes in about this long, from
+	// pullMin on: the server hands over a pull in one go, and one that the
+	// caller takes slowly is one that is to leave others room.
+	pullTime = 20 * time.Millisecond
+	pullMin  = 512
+
 	// A pull lasts this long; while nothing comes, the server says so each
 	// heartbeat, and a reader that misses two takes a new consumer.
 	pullExpires   = 30 * time.Second
@@ -62,10 +68,12 @@ type reader struct {
 	consumer string
 	wire     *wire // nil while detached
 	pulls    int
+	ask      int       // messages that a pull of a bounded read asks for
+	asked    time.Time // when the last one did
 }
 
 func newReader(ctx context.Context, l *log, after, until uint64) *reader {
-	return &reader{ctx: ctx, log: l, pos: after, until: until}
+	return &reader{ctx: ctx, log: l, pos: after, until: until, ask: 4 * pullMin}
 }
 
 func (r *reader) close() {
@@ -265,8 +273,15 @@ func (r *reader) attach() error {
 func (r *reader) request() error {
 	n := pullMessages
 	if r.until != 0 {
-		n = int(min(pullMessages, r.until-r.pos))
+		switch now := time.Now(); {
+		case now.Sub(r.asked) < pullTime:
+			r.ask = min(2*r.ask, pullMessages)
+		case now.Sub(r.asked) > 2*pullTime:
+			r.ask = max(r.ask/2, pullMin)
+		}
+		n = int(min(uint64(r.ask), r.until-r.pos))
 	}
+	r.asked = time.Now()
 	r.pulls++
 	return r.wire.request("$JS.API.CONSUMER.MSG.NEXT."+r.log.name+"."+r.consumer, r.wire.inbox+"."+strconv.Itoa(r.pulls), n, pullBytes)
 }

@@ -82,12 +82,19 @@ func (v *View) feed(ctx context.Context, r *run, workers []*worker, pace *pacer,
 		}
 	}
 	err := v.read(ctx, r, func(recs []Record) error {
-		n := len(recs)
-		err := take(recs)
-		if pace != nil {
-			pace.wait(ctx, n)
+		for len(recs) > 0 {
+			n := len(recs)
+			if pace != nil {
+				n = min(n, paceEvents)
+			}
+			if err := take(recs[:n:n]); err != nil {
+				return err
+			}
+			if recs = recs[n:]; pace != nil {
+				pace.wait(ctx, n)
+			}
 		}
-		return err
+		return nil
 	}, progress)
 	if batches != nil {
 		close(batches)

@@ -40,14 +40,22 @@ func (d *delay) recent(now time.Time) time.Duration {
 // What the governor allows. The live layer alone has some milliseconds of lag
 // under load, most of it the log's.
 const (
-	lagAllowed  = 5 * time.Millisecond
-	wakeAllowed = 3 * time.Millisecond
+	lagAllowed  = 4 * time.Millisecond
+	wakeAllowed = 2 * time.Millisecond
 	delayMemory = 200 * time.Millisecond
 )
 
-func (g *governor) pressed() bool {
-	now := time.Now()
+// paceEvents is how many events a job takes at most before it looks whether it
+// hurts: some milliseconds' worth.
+const paceEvents = 1024
+
+func (g *governor) pressed(now time.Time) bool {
 	return g.lag.recent(now) > lagAllowed || g.wake.recent(now) > wakeAllowed
+}
+
+// busy says whether the live layer has had events of late.
+func (g *governor) busy(now time.Time) bool {
+	return now.UnixNano()-g.lag.at.Load() < int64(delayMemory)
 }
 
 // A pacer slows one job down: by what the governor says, and to a rate.
@@ -64,8 +72,13 @@ type pacer struct {
 	seen  uint64
 }
 
-// shareMin keeps a job going whatever happens: a replay must end.
-const shareMin = 0.05
+const (
+	// shareMin keeps a job going whatever happens: a replay must end.
+	shareMin = 0.05
+	// shareBeside bounds a job's share while there is live work: that which
+	// finds out by hurting that there is no more to be had must not hurt much.
+	shareBeside = 0.5
+)
 
 // waitMax bounds one wait, so that a job feels soon that it may work again.
 const waitMax = 100 * time.Millisecond
@@ -78,10 +91,14 @@ func (e *Engine) newPacer(rate uint64) *pacer {
 // wait is called after each batch of the job, of so many events.
 func (p *pacer) wait(ctx context.Context, events int) {
 	now := time.Now()
-	if p.g.pressed() {
-		p.share = max(shareMin, p.share*0.7)
+	most := 1.0
+	if p.g.busy(now) {
+		most = shareBeside
+	}
+	if p.g.pressed(now) {
+		p.share = max(shareMin, p.share*0.8)
 	} else {
-		p.share = min(1, p.share+0.02)
+		p.share = min(most, p.share+0.005)
 	}
 	pause := time.Duration(float64(now.Sub(p.since)) * (1/p.share - 1))
 	pause = min(pause, waitMax)
