@@ -65,7 +65,14 @@ func Start(ctx context.Context, cfg Config) (*Instance, error) {
 	group, ended := errgroup.WithContext(ctx)
 	i := &Instance{cfg: cfg, log: cfg.Logger, stop: stop, group: group, stopped: make(chan struct{})}
 	i.status.wait("starting")
+	said, started := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(said)
+		i.sayWhatTakesLong(started)
+	}()
 	err := i.start(ended)
+	close(started)
+	<-said
 	if err != nil {
 		stop()
 	}
@@ -74,6 +81,24 @@ func Start(ctx context.Context, cfg Config) (*Instance, error) {
 		return nil, i.Wait()
 	}
 	return i, nil
+}
+
+// slowStart is how long a start takes before it says what it is at, and how
+// often it does.
+const slowStart = 10 * time.Second
+
+// sayWhatTakesLong logs what a start is at that is not done at once.
+func (i *Instance) sayWhatTakesLong(started <-chan struct{}) {
+	tick := time.NewTicker(slowStart)
+	defer tick.Stop()
+	for begun := time.Now(); ; {
+		select {
+		case <-started:
+			return
+		case <-tick.C:
+			i.log.Warn("not ready yet", "at", *i.status.unready.Load(), "seconds", int(time.Since(begun).Seconds()))
+		}
+	}
 }
 
 // Endpoints are where the instance answers.
