@@ -62,7 +62,7 @@ func newLedger(ctx context.Context, t *testing.T, n uint64) *ledger {
 	t.Helper()
 	s := newServer(ctx, t)
 	l := &ledger{t: t, s: s, c: newClient(t, s), choose: random(t, n)}
-	l.c.exec(ctx, "CREATE STREAM s (k INT NOT NULL, n INT) WITH (duplicate_window = '10m')")
+	l.c.exec(ctx, "CREATE STREAM s (k INT NOT NULL, n INT) WITH (duplicate_window = '10m', dedup_window = '1h')")
 	for _, mode := range []string{"kappa", "lambda"} {
 		for _, delivery := range []string{"exactly_once", "at_least_once", "at_most_once"} {
 			w := &watched{name: delivery + "_" + mode, mode: mode, delivery: delivery}

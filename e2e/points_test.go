@@ -73,6 +73,7 @@ var reach = []struct {
 }{
 	{"commit.", "load", 12},
 	{"dead.", "load", 3},
+	{"dedup.", "load", 3},
 	{"batch.failing", "refresh fails", 1},
 	{"batch.failed", "refresh fails", 1},
 	{"batch.", "refresh, full", 1},

@@ -1,7 +1,6 @@
 package views
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -44,22 +43,20 @@ func openDead(path string) (*deadStore, error) {
 		return nil, err
 	}
 	d := &deadStore{db: db}
-	err = db.Update(func(tx *bolt.Tx) error {
-		if _, err := tx.CreateBucketIfNotExists(bucketDead); err != nil {
-			return err
-		}
-		meta, err := tx.CreateBucketIfNotExists(bucketMeta)
-		if err != nil {
-			return err
-		}
-		var m deadMeta
-		if raw := meta.Get(keyMeta); raw != nil {
-			if err := json.Unmarshal(raw, &m); err != nil {
+	err = guard("read dead letters", func() error {
+		return db.Update(func(tx *bolt.Tx) error {
+			for _, name := range [][]byte{bucketDead, bucketMeta} {
+				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+					return err
+				}
+			}
+			var m deadMeta
+			if err := getRecord(tx.Bucket(bucketMeta), keyMeta, &m); err != nil {
 				return err
 			}
-		}
-		d.seen, d.saved, d.count = m.Seen, m.Seen, m.Count
-		return nil
+			d.seen, d.saved, d.count = m.Seen, m.Seen, m.Count
+			return eachDead(tx, func(*DeadLetter) {})
+		})
 	})
 	if err != nil {
 		_ = db.Close()
@@ -103,25 +100,19 @@ func (d *deadStore) commit() error {
 
 func (d *deadStore) save(pending []DeadLetter, m deadMeta) error {
 	fault.Crash("dead.before")
-	err := d.db.Update(func(tx *bolt.Tx) error {
-		b := tx.Bucket(bucketDead)
-		for i := range pending {
-			raw, err := json.Marshal(&pending[i])
-			if err != nil {
+	err := guard("write dead letters", func() error {
+		return d.db.Update(func(tx *bolt.Tx) error {
+			b := tx.Bucket(bucketDead)
+			for i := range pending {
+				if err := putRecord(b, key64(pending[i].Seq), &pending[i]); err != nil {
+					return err
+				}
+			}
+			if err := trimDead(b, len(pending)); err != nil {
 				return err
 			}
-			if err := b.Put(binary.BigEndian.AppendUint64(nil, pending[i].Seq), raw); err != nil {
-				return err
-			}
-		}
-		if err := trimDead(b, len(pending)); err != nil {
-			return err
-		}
-		raw, err := json.Marshal(m)
-		if err != nil {
-			return err
-		}
-		return tx.Bucket(bucketMeta).Put(keyMeta, raw)
+			return putRecord(tx.Bucket(bucketMeta), keyMeta, m)
+		})
 	})
 	if err != nil {
 		return err
@@ -156,22 +147,36 @@ func (d *deadStore) list() (letters []DeadLetter, err error) {
 	d.mu.Lock()
 	pending := slices.Clone(d.pending)
 	d.mu.Unlock()
-	err = d.db.View(func(tx *bolt.Tx) error {
-		return tx.Bucket(bucketDead).ForEach(func(_, raw []byte) error {
-			var l DeadLetter
-			if err := json.Unmarshal(raw, &l); err != nil {
-				return err
-			}
-			letters = append(letters, l)
-			return nil
+	err = guard("read dead letters", func() error {
+		return d.db.View(func(tx *bolt.Tx) error {
+			return eachDead(tx, func(l *DeadLetter) { letters = append(letters, *l) })
 		})
 	})
+	if err != nil {
+		return nil, fmt.Errorf("%w; start weir again, which finds them again in the log", err)
+	}
 	for _, l := range pending {
 		if n := len(letters); n == 0 || letters[n-1].Seq < l.Seq {
 			letters = append(letters, l)
 		}
 	}
-	return letters, err
+	return letters, nil
+}
+
+// eachDead calls f with the dead letters in the file, in order.
+func eachDead(tx *bolt.Tx, f func(*DeadLetter)) error {
+	return tx.Bucket(bucketDead).ForEach(func(key, value []byte) error {
+		raw, err := unseal(key, value)
+		if err != nil {
+			return err
+		}
+		var l DeadLetter
+		if err := json.Unmarshal(raw, &l); err != nil {
+			return err
+		}
+		f(&l)
+		return nil
+	})
 }
 
 func (d *deadStore) total() uint64 {

@@ -3,7 +3,6 @@ package views
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -15,6 +14,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"weir/internal/fault"
 	"weir/views/column"
 )
 
@@ -71,6 +71,7 @@ type dedupMeta struct {
 	LogCreated int64
 	Head, Next uint64 // numbers of the ids: those in [Head, Next) are remembered
 	Repeats    uint64
+	Chunks     int // of the repeats that the file has
 }
 
 // dedupIDsMax bounds the ids that a stream remembers. That many take 160 MiB.
@@ -131,16 +132,11 @@ func (d *dedup) load(ctx context.Context, log Log, id LogState) error {
 			}
 		}
 		b := tx.Bucket(bucketDedup)
-		raw := b.Get(keyMeta)
-		if raw == nil {
-			raw, err := json.Marshal(dedupMeta{LogCreated: id.Created.UnixNano()})
-			if err != nil {
-				return err
-			}
-			return b.Put(keyMeta, raw)
+		m := dedupMeta{LogCreated: id.Created.UnixNano()}
+		if b.Get(keyMeta) == nil {
+			return putRecord(b, keyMeta, m)
 		}
-		var m dedupMeta
-		if err := json.Unmarshal(raw, &m); err != nil {
+		if err := getRecord(b, keyMeta, &m); err != nil {
 			return err
 		}
 		if m.LogCreated != id.Created.UnixNano() {
@@ -150,7 +146,7 @@ func (d *dedup) load(ctx context.Context, log Log, id LogState) error {
 		if err := d.loadIDs(tx.Bucket(bucketIDs), m); err != nil {
 			return err
 		}
-		return d.loadRepeats(tx.Bucket(bucketRepeats), m, id.First)
+		return d.loadRepeats(tx, m, id.First)
 	})
 	if err != nil {
 		return err
@@ -172,7 +168,11 @@ func (d *dedup) loadIDs(b *bolt.Bucket, m dedupMeta) error {
 	}
 	d.ids.head, d.ids.next, d.savedIDs = m.Head, m.Head, m.Next
 	for number := m.Head; number < m.Next; number = d.ids.next {
-		raw := b.Get(key64(number / idChunk))
+		key := key64(number / idChunk)
+		raw, err := unseal(key, b.Get(key))
+		if err != nil {
+			return err
+		}
 		if len(raw) < 8 || len(raw)%8 != 0 {
 			return errIDs
 		}
@@ -191,10 +191,15 @@ func (d *dedup) loadIDs(b *bolt.Bucket, m dedupMeta) error {
 }
 
 // loadRepeats reads the repeats that the log still has, and deletes the others.
-func (d *dedup) loadRepeats(b *bolt.Bucket, m dedupMeta, first uint64) error {
+func (d *dedup) loadRepeats(tx *bolt.Tx, m dedupMeta, first uint64) error {
+	b := tx.Bucket(bucketRepeats)
 	d.repeats.count = m.Repeats
 	var gone [][]byte
-	err := b.ForEach(func(k, raw []byte) error {
+	err := b.ForEach(func(k, value []byte) error {
+		raw, err := unseal(k, value)
+		if err != nil {
+			return err
+		}
 		if len(k) != 8 {
 			return errRepeats
 		}
@@ -209,11 +214,17 @@ func (d *dedup) loadRepeats(b *bolt.Bucket, m dedupMeta, first uint64) error {
 		d.repeats.chunks = append(d.repeats.chunks, c)
 		return nil
 	})
+	if err == nil && len(gone)+len(d.repeats.chunks) != m.Chunks {
+		err = errRepeats
+	}
 	for i := 0; i < len(gone) && err == nil; i++ {
 		err = b.Delete(gone[i])
 	}
-	d.savedChunks = len(d.repeats.chunks)
-	return err
+	if d.savedChunks = len(d.repeats.chunks); err != nil || len(gone) == 0 {
+		return err
+	}
+	m.Chunks = d.savedChunks
+	return putRecord(tx.Bucket(bucketDedup), keyMeta, m)
 }
 
 // checkLog compares how far the events were judged with the log, as
@@ -394,21 +405,27 @@ func (d *dedup) save() error {
 		repeats[i].code = slices.Clone(repeats[i].code)
 	}
 	d.mu.Unlock()
-	err := d.db.Update(func(tx *bolt.Tx) error {
-		if err := putIDs(tx.Bucket(bucketIDs), m.Head, ids); err != nil {
-			return err
-		}
-		b := tx.Bucket(bucketRepeats)
-		for i := range repeats {
-			if err := b.Put(key64(repeats[i].from), repeats[i].code); err != nil {
+	m.Chunks = known + len(repeats)
+	fault.Crash("dedup.before")
+	err := guard("write ids", func() error {
+		return d.db.Update(func(tx *bolt.Tx) error {
+			if err := putIDs(tx.Bucket(bucketIDs), m.Head, ids); err != nil {
 				return err
 			}
-		}
-		return putDedupMeta(tx, m)
+			b := tx.Bucket(bucketRepeats)
+			for i := range repeats {
+				key := key64(repeats[i].from)
+				if err := b.Put(key, seal(key, repeats[i].code)); err != nil {
+					return err
+				}
+			}
+			return putDedupMeta(tx, m)
+		})
 	})
 	if err != nil {
 		return err
 	}
+	fault.Crash("dedup.after")
 	d.savedIDs, d.savedSeen, d.savedChunks = m.Next, m.Seen, known+len(repeats)
 	return nil
 }
@@ -417,15 +434,11 @@ func (d *dedup) save() error {
 func putDedupMeta(tx *bolt.Tx, m dedupMeta) error {
 	b := tx.Bucket(bucketDedup)
 	var old dedupMeta
-	if err := json.Unmarshal(b.Get(keyMeta), &old); err != nil {
+	if err := getRecord(b, keyMeta, &old); err != nil {
 		return err
 	}
 	m.LogCreated = old.LogCreated
-	raw, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
-	return b.Put(keyMeta, raw)
+	return putRecord(b, keyMeta, m)
 }
 
 // idEntrySize is the size of an id in the file: its hash and its time.
@@ -460,7 +473,8 @@ func putIDs(b *bolt.Bucket, head uint64, chunks [][]byte) error {
 		}
 	}
 	for _, raw := range chunks {
-		if err := b.Put(key64(binary.BigEndian.Uint64(raw)/idChunk), raw); err != nil {
+		key := key64(binary.BigEndian.Uint64(raw) / idChunk)
+		if err := b.Put(key, seal(key, raw)); err != nil {
 			return err
 		}
 	}

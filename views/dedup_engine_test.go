@@ -2,6 +2,7 @@ package views_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -123,6 +124,13 @@ func TestEventsSentAgainCountOnce(t *testing.T) {
 			s.send(71, 90)
 		}},
 	}
+	type stopping = struct {
+		do   func(s *resender)
+		lost int
+	}
+	for seed := range uint64(8) {
+		stops[fmt.Sprint("bits flipped, seed ", seed)] = stopping{do: func(s *resender) { s.flip(seed) }}
+	}
 	for name, stop := range stops {
 		t.Run(name, func(t *testing.T) {
 			s := newResender(t)
@@ -154,6 +162,24 @@ func (s *resender) damage() {
 	}
 	for i := 2 * os.Getpagesize(); i < len(b); i++ {
 		b[i] = byte(i * 7)
+	}
+	if err := os.WriteFile(s.file(), b, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// flip changes some bits of what the file holds behind those pages.
+func (s *resender) flip(seed uint64) {
+	b, err := os.ReadFile(s.file())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(seed, 7))
+	for flipped := 0; flipped < 40; {
+		if i := 2*os.Getpagesize() + r.IntN(len(b)-2*os.Getpagesize()); b[i] != 0 {
+			b[i] ^= 1 << r.IntN(8)
+			flipped++
+		}
 	}
 	if err := os.WriteFile(s.file(), b, 0o600); err != nil {
 		s.t.Fatal(err)

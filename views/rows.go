@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"hash/crc32"
 
@@ -281,4 +282,27 @@ func unseal(key, value []byte) ([]byte, error) {
 		return value[1:n], nil
 	}
 	return nil, fmt.Errorf("%w: the checksum of record %q does not hold", errDamaged, key)
+}
+
+// putRecord writes a record as JSON, with its checksum.
+func putRecord(b *bolt.Bucket, key []byte, record any) error {
+	raw, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	return b.Put(key, seal(key, raw))
+}
+
+// getRecord reads what putRecord has written, and leaves record as it is where
+// there is none.
+func getRecord(b *bolt.Bucket, key []byte, record any) error {
+	value := b.Get(key)
+	if value == nil {
+		return nil
+	}
+	raw, err := unseal(key, value)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, record)
 }

@@ -7,8 +7,8 @@ var CrashPoints = []string{
 	// A commit of a view: around the transaction with the rows, and, where the
 	// delivery is not exactly once, between that and the one with the sequence.
 	"commit.before", "commit.between", "commit.after",
-	// The dead letters of a stream.
-	"dead.before", "dead.after",
+	// The dead letters of a stream, and its message ids.
+	"dead.before", "dead.after", "dedup.before", "dedup.after",
 
 	// A batch run: its epoch is closed and its range written down; its rows are
 	// computed; they are written and the cut is moved. Or it has failed.

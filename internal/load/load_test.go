@@ -79,6 +79,11 @@ func newStory(t *testing.T) *story {
 	s := &story{t: t, stream: name, dir: t.TempDir(), db: db, client: client}
 	s.exec(fmt.Sprintf("CREATE STREAM %s (line TEXT) WITH (subjects = '%[1]s.*, %[1]s', format = 'regex', "+
 		"pattern = '^(?P<line>.*)$', duplicate_window = '%s')", name, shortWindow))
+	t.Cleanup(func() {
+		if _, err := db.ExecContext(context.Background(), "DROP STREAM IF EXISTS "+name); err != nil {
+			t.Error(err)
+		}
+	})
 	return s
 }
 
@@ -576,6 +581,7 @@ func TestDamagedFiles(t *testing.T) {
 func TestErrorsSayTheWayOut(t *testing.T) {
 	s := newStory(t)
 	s.exec("CREATE STREAM wild (line TEXT) WITH (subjects = 'wild.*')")
+	defer s.exec("DROP STREAM wild")
 	path := s.write("log", "one\n")
 	for _, test := range []struct {
 		cfg  Config
