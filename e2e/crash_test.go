@@ -34,6 +34,9 @@ func TestCrashRealData(t *testing.T) {
 			if raceEnabled && d.large {
 				t.Skip("too many events for the race detector")
 			}
+			if testing.Short() && d != &apache {
+				t.Skip("-short: one data set")
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), crashLimit+time.Duration(*crashes)*startLimit/10)
 			defer cancel()
 			crashRealData(ctx, t, d, uint64(i))

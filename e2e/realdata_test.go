@@ -22,6 +22,9 @@ func TestRealData(t *testing.T) {
 			if raceEnabled && d.large {
 				t.Skip("too many events for the race detector, which slows the server tenfold; the other sets have every kind")
 			}
+			if testing.Short() && d != &apache {
+				t.Skip("-short: one data set")
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), realDataLimit)
 			defer cancel()
 			realData(ctx, t, d)
