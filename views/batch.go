@@ -116,6 +116,18 @@ func (s *store) runs() (runs []BatchRun, err error) {
 	return runs, err
 }
 
+// waiting returns the run that has failed and waits to be tried again; its ID is
+// 0 where there is none.
+func (s *store) waiting() (m *storeMeta, failed BatchRun, err error) {
+	err = s.read(func(tx *bolt.Tx, now *storeMeta) (err error) {
+		if m = now; m.Retry != 0 {
+			failed, _, err = getRun(tx, m.Retry)
+		}
+		return err
+	})
+	return m, failed, err
+}
+
 // retryMin and retryMax bound how long a failed batch run waits before it is
 // tried again: twice as long each time.
 const (
@@ -177,15 +189,7 @@ func (v *View) schedule(ctx context.Context) {
 func (v *View) nextRun() (kind string, at time.Time, amount <-chan struct{}) {
 	def, now := v.Def(), v.eng.clock.Now()
 	at = now.Add(idle)
-	var failed BatchRun
-	var m *storeMeta
-	err := v.store.read(func(tx *bolt.Tx, meta *storeMeta) (err error) {
-		m = meta
-		if m.Retry != 0 {
-			failed, _, err = getRun(tx, m.Retry)
-		}
-		return err
-	})
+	m, failed, err := v.store.waiting()
 	if err != nil {
 		return "", at, nil // the file is damaged: the next commit fails the view
 	}
@@ -241,13 +245,7 @@ func (v *View) runBatch(ctx context.Context, kind string) (br *BatchRun, err err
 	if v.Def().Mode == Kappa {
 		return nil, errNoBatchLayer
 	}
-	var failed BatchRun
-	err = v.store.read(func(tx *bolt.Tx, m *storeMeta) (err error) {
-		if m.Retry != 0 {
-			failed, _, err = getRun(tx, m.Retry)
-		}
-		return err
-	})
+	_, failed, err := v.store.waiting()
 	if err != nil {
 		return nil, err
 	}
@@ -480,16 +478,10 @@ func (v *View) withHistory(br *BatchRun, rows *run) (*run, error) {
 func (v *View) fromEpochs(rows *run) (*run, error) {
 	taken := &run{from: rows.from, to: rows.to, span: rows.span, gaps: rows.gaps, table: rows.table.New()}
 	err := v.store.read(func(tx *bolt.Tx, m *storeMeta) error {
-		for _, e := range m.Epochs {
-			if e.To == 0 || e.To > rows.to {
-				continue
-			}
+		return m.closedUntil(rows.to, func(e *epoch) error {
 			taken.span.union(e.Span)
-			if err := e.rowset().into(tx, taken.table); err != nil {
-				return err
-			}
-		}
-		return nil
+			return e.rowset().into(tx, taken.table)
+		})
 	})
 	return taken, err
 }

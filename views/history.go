@@ -46,17 +46,22 @@ func (v *View) statesAt(at uint64) (*partial.Table, error) {
 				return err
 			}
 		}
-		for _, e := range m.Epochs {
-			if e.To == 0 || e.To > at {
-				continue
-			}
-			if err := e.rowset().into(tx, t); err != nil {
+		return m.closedUntil(at, func(e *epoch) error { return e.rowset().into(tx, t) })
+	})
+	return t, err
+}
+
+// closedUntil calls f with the epochs that serve and end at the sequence at the
+// latest.
+func (m *storeMeta) closedUntil(at uint64, f func(e *epoch) error) error {
+	for i := range m.Epochs {
+		if e := &m.Epochs[i]; e.To != 0 && e.To <= at {
+			if err := f(e); err != nil {
 				return err
 			}
 		}
-		return nil
-	})
-	return t, err
+	}
+	return nil
 }
 
 // keepHistory makes rows, which were computed from the whole log, hold the

@@ -56,28 +56,26 @@ func (e *Engine) ViewInfos(ctx context.Context) ([]ViewInfo, error) {
 
 // guardedInfo is info, and failed where the view's file cannot be read.
 func (v *View) guardedInfo(st LogState) (i ViewInfo) {
-	err := guard("read view", func() error {
-		i = v.info(st)
-		return nil
-	})
+	err := v.failure()
+	if err == nil {
+		err = guard("read view", func() (err error) {
+			i, err = v.info(st)
+			return err
+		})
+	}
 	if err != nil {
 		i = ViewInfo{Def: v.Def(), Version: v.Version, State: ViewFailed, Head: st.Last, Error: err.Error()}
 	}
 	return i
 }
 
-func (v *View) info(st LogState) ViewInfo {
-	i := ViewInfo{Def: v.Def(), Version: v.Version, State: ViewLive, Head: st.Last}
-	if err := v.failure(); err != nil {
-		i.State, i.Error = ViewFailed, err.Error()
-		return i
-	}
+func (v *View) info(st LogState) (i ViewInfo, err error) {
+	i = ViewInfo{Def: v.Def(), Version: v.Version, State: ViewLive, Head: st.Last}
 	var r ReadSet
 	defer r.Close()
 	s, err := r.Snapshot(v)
 	if err != nil {
-		i.State, i.Error = ViewFailed, err.Error()
-		return i
+		return i, err
 	}
 	if err := v.trouble(); err != nil {
 		i.State, i.Error = ViewFailed, fmt.Sprintf("its file cannot be written, which is tried again each second; it answers from memory: %v", err)
@@ -85,7 +83,7 @@ func (v *View) info(st LogState) ViewInfo {
 	i.Applied, i.Batch, i.Gaps = s.Seq, s.meta.Cut, s.meta.Gaps
 	i.Bytes = s.bytes()
 	if i.Rows, err = s.Count(Serving); err != nil {
-		return ViewInfo{Def: v.Def(), Version: v.Version, State: ViewFailed, Head: st.Last, Error: err.Error()}
+		return i, err
 	}
 	now := v.stream.state.Load()
 	if now.watermark > noSpan.Max {
@@ -98,7 +96,7 @@ func (v *View) info(st LogState) ViewInfo {
 			i.Lag = max(0, time.Since(st.FirstTime))
 		}
 	}
-	return i
+	return i, nil
 }
 
 // A LayerInfo is a row of weir.layers.
