@@ -156,9 +156,12 @@ func (e *Engine) startBuild(o buildOrder) (*build, error) {
 	defer e.versionMu.Unlock()
 	e.mu.Lock()
 	entry := e.streams[nameKey(def.Database, def.Stream)]
-	if _, busy := e.building[key]; busy || e.ctx.Err() != nil {
+	if other, busy := e.building[key]; busy || e.ctx.Err() != nil {
 		e.mu.Unlock()
-		return nil, fmt.Errorf("view %s %w", def.Name, ErrBuilding)
+		if !busy {
+			return nil, errStopped
+		}
+		return nil, fmt.Errorf("%w; wait for it, or CALL weir.cancel_job(%d)", other.progressError(), other.job.ID)
 	}
 	if entry == nil || entry.Stream != s || e.views[key] != o.replaces || o.replay && o.replaces.Def() != def {
 		e.mu.Unlock()
