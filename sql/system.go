@@ -115,7 +115,7 @@ func systemTables(e *views.Engine) []*systemTable {
 			[]string{"name text", "subjects text", "format text", "first_seq uint", "last_seq uint", "messages uint", "bytes uint", "first_time time", "last_time time", "dead_letters uint", "durability text", "dedup_window text", "dedup_horizon time", "repeats uint"},
 			func(ctx *gms.Context) ([]gms.Row, error) { return streamRowsOf(ctx, e) }),
 		newSystemTable("views", "the materialized views",
-			[]string{"name text", "stream text", "mode text", "delivery text", "version uint", "state text", "applied_seq uint", "head_seq uint", "lag_events uint", "lag_ms double", "watermark time", "batch_seq uint", "row_count uint", "bytes uint", "definition text", "error text"},
+			[]string{"name text", "stream text", "mode text", "delivery text", "version uint", "state text", "applied_seq uint", "head_seq uint", "lag_events uint", "lag_ms double", "watermark time", "batch_seq uint", "row_count uint", "bytes uint", "definition text", "error text", "gaps uint"},
 			func(ctx *gms.Context) ([]gms.Row, error) { return viewRowsOf(ctx, e) }),
 		newSystemTable("layers", "the batch layer and the speed epochs of each view",
 			[]string{"view text", "layer text", "epoch uint", "from_seq uint", "to_seq uint", "row_count uint", "min_event_time time", "max_event_time time", "serving bool"},
@@ -163,7 +163,7 @@ func viewRowsOf(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error) {
 		}
 		rows = append(rows, gms.Row{
 			v.Def.Name, v.Def.Stream, string(v.Def.Mode), string(v.Def.Delivery), v.Version, v.State, v.Applied, v.Head, lag,
-			float64(v.Lag.Microseconds()) / 1000, at(v.Watermark), v.Batch, v.Rows, v.Bytes, v.Def.Query, orNull(v.Error),
+			float64(v.Lag.Microseconds()) / 1000, at(v.Watermark), v.Batch, v.Rows, v.Bytes, v.Def.Query, orNull(v.Error), v.Gaps,
 		})
 	}
 	return rows, nil

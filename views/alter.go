@@ -33,6 +33,9 @@ func (e *Engine) AlterView(ctx context.Context, v *View, change func(old *ViewDe
 		return err
 	}
 	if def.Mode != v.Def().Mode {
+		if err := e.notBuilding(def); err != nil { // which a replay would keep waiting
+			return err
+		}
 		unlock, err := v.lockBatch(ctx)
 		if err != nil {
 			return err
@@ -52,11 +55,8 @@ func (e *Engine) alter(v *View, def *ViewDef) error {
 	if err := e.stillNames(key, v); err != nil {
 		return err
 	}
-	e.mu.RLock()
-	b := e.building[key]
-	e.mu.RUnlock()
-	if b != nil {
-		return fmt.Errorf("a new version of %s %w: wait for it, or cancel its job", def.Name, ErrBuilding)
+	if err := e.notBuilding(def); err != nil {
+		return err
 	}
 	old := v.Def()
 	cut, err := v.follow(def)
@@ -81,6 +81,16 @@ func (e *Engine) alter(v *View, def *ViewDef) error {
 		v.commitFailed(err)
 	}
 	return nil
+}
+
+// notBuilding returns ErrBuilding while another version of the view is built.
+func (e *Engine) notBuilding(def *ViewDef) error {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.building[nameKey(def.Database, def.Name)] == nil {
+		return nil
+	}
+	return fmt.Errorf("a new version of %s %w: wait for it, or cancel its job", def.Name, ErrBuilding)
 }
 
 // follow makes the file that of the definition, and returns its cut.

@@ -44,7 +44,7 @@ func (e *Engine) Audit(ctx context.Context, v *View) (a *Audit, err error) {
 	}
 	job, ctx := e.startJob(ctx, JobAudit, v.Def().Name, snap.Seq)
 	defer func() { job.end(err) }()
-	rows, err := v.compute(ctx, 0, snap.Seq, job.progress)
+	rows, err := v.compute(ctx, 0, snap.Seq, v.replayPace(), job.progress)
 	if err == nil {
 		c := &comparison{view: v, snap: snap, want: rows.table, whole: 1}
 		if rows.gaps > snap.meta.Gaps {

@@ -421,7 +421,8 @@ func (v *View) derive(ctx context.Context, br *BatchRun, job *job) (putRows, err
 	if err := fault.Point("batch.compute", v.Def().Name); err != nil {
 		return nil, err
 	}
-	rows, err := v.compute(ctx, br.From-1, br.To, func(seq, gaps uint64) { job.progress(seq-br.From+1, gaps) })
+	pace := v.batchPace(br.Kind)
+	rows, err := v.compute(ctx, br.From-1, br.To, pace, func(seq, gaps uint64) { job.progress(seq-br.From+1, gaps) })
 	if err != nil {
 		return nil, err
 	}
@@ -440,7 +441,7 @@ func (v *View) derive(ctx context.Context, br *BatchRun, job *job) (putRows, err
 		all := rows
 		if br.From > 1 || br.To < m.Cut {
 			job.setTotal(job.total() + m.Cut)
-			if all, err = v.compute(ctx, 0, m.Cut, func(seq, gaps uint64) { job.progress(br.To-br.From+1+seq, rows.gaps+gaps) }); err != nil {
+			if all, err = v.compute(ctx, 0, m.Cut, pace, func(seq, gaps uint64) { job.progress(br.To-br.From+1+seq, rows.gaps+gaps) }); err != nil {
 				return nil, err
 			}
 		}

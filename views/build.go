@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -244,8 +245,9 @@ func (e *Engine) build(ctx context.Context, v *View, b *build) (err error) {
 	}
 	fault.Crash("build.opened")
 	b.job.setTotal(target)
+	pace := v.replayPace()
 	for at < target {
-		if at, err = v.buildStep(ctx, at, min(at+buildChunk, target), b.job); err != nil {
+		if at, err = v.buildStep(ctx, at, min(at+buildChunk, target), pace, b.job); err != nil {
 			return err
 		}
 	}
@@ -253,7 +255,7 @@ func (e *Engine) build(ctx context.Context, v *View, b *build) (err error) {
 		return err
 	}
 	fault.Crash("build.taken_over")
-	pending, err := v.catchUp(ctx, at, b.job)
+	pending, err := v.catchUp(ctx, at, pace, b.job)
 	if err != nil {
 		return err
 	}
@@ -380,9 +382,9 @@ func (v *View) backToCut(tx *bolt.Tx, m *storeMeta) error {
 }
 
 // buildStep takes the events in (at, to] into the file and returns to.
-func (v *View) buildStep(ctx context.Context, at, to uint64, j *job) (uint64, error) {
+func (v *View) buildStep(ctx context.Context, at, to uint64, pace *pacer, j *job) (uint64, error) {
 	before, _ := v.store.view()
-	rows, err := v.compute(ctx, at, to, func(seq, gaps uint64) { j.progress(seq, before.Gaps+gaps) })
+	rows, err := v.compute(ctx, at, to, pace, func(seq, gaps uint64) { j.progress(seq, before.Gaps+gaps) })
 	if err != nil {
 		return 0, err
 	}
@@ -425,7 +427,7 @@ func (v *View) takeOver(b *build, at, was uint64, started time.Time) error {
 	var kept uint64
 	switch {
 	case m.Gaps == 0:
-	case old == nil:
+	case old == nil && !b.lost:
 		v.log().Warn("the log no longer holds all events since its first; the view begins without them", "missing", m.Gaps)
 	case !old.legible():
 		return fmt.Errorf("the log no longer holds %d events, which %s may have counted: DROP and CREATE the view to have it without them", m.Gaps, v.Def().Name)
@@ -499,8 +501,10 @@ func (j *job) total() uint64 {
 }
 
 // catchUp takes in what the stream has applied since base, until little is left.
-func (v *View) catchUp(ctx context.Context, base uint64, j *job) (pending []*run, err error) {
-	at := base
+// A round that does not leave half of what it found is slower than the stream is
+// fed, or nearly: the next may hurt others more, for this must end.
+func (v *View) catchUp(ctx context.Context, base uint64, pace *pacer, j *job) (pending []*run, err error) {
+	at, behind, missing := base, uint64(math.MaxUint64), j.missing.Load()
 	if err := v.stream.WaitApplied(ctx, base); err != nil {
 		return nil, err
 	}
@@ -509,11 +513,16 @@ func (v *View) catchUp(ctx context.Context, base uint64, j *job) (pending []*run
 		if head <= at+catchUpMax {
 			return pending, nil
 		}
+		if head-at > behind/2 {
+			pace.urge()
+		}
+		behind = head - at
 		j.setTotal(head)
-		r, err := v.compute(ctx, at, head, func(seq, gaps uint64) { j.progress(seq, j.missing.Load()+gaps) })
+		r, err := v.compute(ctx, at, head, pace, func(seq, gaps uint64) { j.progress(seq, missing+gaps) })
 		if err != nil {
 			return nil, err
 		}
+		missing += r.gaps
 		pending = appendRun(pending, r, 0)
 		at = head
 	}

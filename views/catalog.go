@@ -2,11 +2,13 @@ package views
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // The catalog is the file that says which streams and views there are. It
@@ -44,11 +46,16 @@ type versionEntry struct {
 
 func openCatalog(dir string) (*catalog, error) {
 	path := filepath.Join(dir, "catalog.db")
-	db, err := openBolt(path, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType})
+	var db *bolt.DB
+	err := guardCatalog(func() (err error) {
+		db, err = openBolt(path, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType})
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	err = db.Update(func(tx *bolt.Tx) error {
+	c := &catalog{db: db}
+	err = c.update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{bucketStreams, bucketViews, bucketCreating, bucketDropped, bucketMeta} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
@@ -60,12 +67,29 @@ func openCatalog(dir string) (*catalog, error) {
 		_ = db.Close()
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	return &catalog{db: db}, nil
+	return c, nil
+}
+
+// update and read run a transaction. A damaged file is an error.
+func (c *catalog) update(f func(tx *bolt.Tx) error) error {
+	return guardCatalog(func() error { return c.db.Update(f) })
+}
+
+func (c *catalog) read(f func(tx *bolt.Tx) error) error {
+	return guardCatalog(func() error { return c.db.View(f) })
+}
+
+func guardCatalog(f func() error) error {
+	err := guard("catalog.db", f)
+	if errors.Is(err, errDamaged) || errors.Is(err, bolterrors.ErrInvalid) || errors.Is(err, bolterrors.ErrChecksum) || errors.Is(err, bolterrors.ErrVersionMismatch) {
+		err = fmt.Errorf("%w: restore it from a backup, or move the data directory away and begin again from the schema", err)
+	}
+	return err
 }
 
 // nextVersion returns a number that no version has had.
 func (c *catalog) nextVersion() (version uint64, err error) {
-	err = c.db.Update(func(tx *bolt.Tx) (err error) {
+	err = c.update(func(tx *bolt.Tx) (err error) {
 		version, err = tx.Bucket(bucketViews).NextSequence()
 		return err
 	})
@@ -107,7 +131,7 @@ func (c *catalog) changeView(key string, f func(entry *viewEntry)) error {
 
 // putView writes what f makes of a view's entry; nil is none.
 func (c *catalog) putView(key string, f func(entry *viewEntry) *viewEntry) error {
-	return c.db.Update(func(tx *bolt.Tx) error {
+	return c.update(func(tx *bolt.Tx) error {
 		b := tx.Bucket(bucketViews)
 		var entry *viewEntry
 		if raw := b.Get([]byte(key)); raw != nil {
@@ -133,7 +157,7 @@ func (c *catalog) putView(key string, f func(entry *viewEntry) *viewEntry) error
 
 // put writes an entry; a nil value deletes it.
 func (c *catalog) put(bucket []byte, key string, value any) error {
-	return c.db.Update(func(tx *bolt.Tx) error {
+	return c.update(func(tx *bolt.Tx) error {
 		if value == nil {
 			return tx.Bucket(bucket).Delete([]byte(key))
 		}
@@ -146,16 +170,20 @@ func (c *catalog) put(bucket []byte, key string, value any) error {
 }
 
 // moveStream takes a stream from one bucket to another.
-func (c *catalog) moveStream(from, to []byte, key string, def *StreamDef) error {
+func (c *catalog) moveStream(to []byte, key string, def *StreamDef) error {
 	raw, err := json.Marshal(def)
 	if err != nil {
 		return err
 	}
-	return c.db.Update(func(tx *bolt.Tx) error {
-		if err := tx.Bucket(to).Put([]byte(key), seal([]byte(key), raw)); err != nil {
-			return err
+	return c.update(func(tx *bolt.Tx) error {
+		// Wherever else it still is, as after a CREATE whose end could not be
+		// written, it is there no longer.
+		for _, from := range [][]byte{bucketStreams, bucketCreating} {
+			if err := tx.Bucket(from).Delete([]byte(key)); err != nil {
+				return err
+			}
 		}
-		return tx.Bucket(from).Delete([]byte(key))
+		return tx.Bucket(to).Put([]byte(key), seal([]byte(key), raw))
 	})
 }
 
@@ -174,7 +202,7 @@ func (c *catalog) streamsIn(bucket []byte) (defs []*StreamDef, err error) {
 
 // each calls f with every entry of a bucket, in order of their keys.
 func (c *catalog) each(bucket []byte, f func(key string, raw []byte) error) error {
-	return c.db.View(func(tx *bolt.Tx) error {
+	return c.read(func(tx *bolt.Tx) error {
 		return tx.Bucket(bucket).ForEach(func(k, raw []byte) error {
 			raw, err := unsealEntry(string(k), raw)
 			if err != nil {
@@ -191,16 +219,12 @@ func unsealEntry(key string, value []byte) ([]byte, error) {
 	if len(value) > 0 && value[0] == '{' {
 		return value, nil
 	}
-	raw, err := unseal([]byte(key), value)
-	if err != nil {
-		return nil, fmt.Errorf("catalog.db: %w: restore it from a backup, or move the data directory away and begin again from the schema", err)
-	}
-	return raw, nil
+	return unseal([]byte(key), value)
 }
 
 // nextRunID returns an id for a batch run, one that no run of any view had.
 func (e *Engine) nextRunID() (id uint64, err error) {
-	err = e.catalog.db.Update(func(tx *bolt.Tx) error {
+	err = e.catalog.update(func(tx *bolt.Tx) error {
 		id, err = tx.Bucket(bucketMeta).NextSequence()
 		return err
 	})

@@ -185,7 +185,7 @@ func (c *changes) catchUp(ctx context.Context, at, to uint64) error {
 		next := min(at+changesStep, to)
 		var r *run
 		err := c.retry(ctx, func() (err error) {
-			r, err = c.view.compute(ctx, at, next, func(uint64, uint64) {})
+			r, err = c.view.compute(ctx, at, next, c.view.eng.newPacer(0), func(uint64, uint64) {})
 			return err
 		})
 		if err != nil {

@@ -20,13 +20,8 @@ var computeWorkers = min(max(runtime.GOMAXPROCS(0)-1, 1), 8)
 
 // compute runs the events in (after, until] through the view's pipeline into a
 // table of its own. progress is told how far it is. What the log does not hold
-// is counted as gaps. It yields to the live layer.
-func (v *View) compute(ctx context.Context, after, until uint64, progress func(seq, gaps uint64)) (*run, error) {
-	return v.computeAt(ctx, after, until, v.eng.newPacer(v.Def().ReplayRate), progress)
-}
-
-// computeAt is compute at the pacer's speed; nil does not wait.
-func (v *View) computeAt(ctx context.Context, after, until uint64, pace *pacer, progress func(seq, gaps uint64)) (*run, error) {
+// is counted as gaps. It goes at the pacer's speed; nil does not wait.
+func (v *View) compute(ctx context.Context, after, until uint64, pace *pacer, progress func(seq, gaps uint64)) (*run, error) {
 	r := &run{from: after, to: until, span: noSpan, watermark: noSpan.Max, whole: after + 1, table: partial.NewTable(v.plan.Specs())}
 	if after >= until {
 		return r, nil

@@ -48,15 +48,36 @@ func (v *View) rebuild(ctx context.Context) error {
 	if err := v.rebuildable(ctx); err != nil {
 		return err
 	}
-	v.eng.rebuilt.Store(nameKey(v.Def().Database, v.Def().Name), v.eng.clock.Now())
-	_, err := v.eng.buildAndWait(ctx, buildOrder{def: v.Def(), replaces: v})
-	if errors.Is(err, ErrBuilding) || errors.Is(err, errMeanwhile) {
-		return nil // somebody else sees to it
+	e, key := v.eng, nameKey(v.Def().Database, v.Def().Name)
+	e.rebuilt.Store(key, e.clock.Now())
+	for {
+		_, err := e.buildAndWait(ctx, buildOrder{def: v.Def(), replaces: v})
+		if err == nil {
+			v.log().Warn("a view whose file was damaged is built again, and answers")
+		}
+		if !errors.Is(err, ErrBuilding) && !errors.Is(err, errMeanwhile) {
+			return err
+		}
+		// Somebody else builds it, or did. That may come to nothing.
+		e.mu.RLock()
+		b, serves := e.building[key], e.views[key] == v
+		e.mu.RUnlock()
+		switch {
+		case b != nil:
+			select {
+			case <-b.done:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		case !serves:
+			return nil
+		case errors.Is(err, errMeanwhile):
+			sleep(ctx, time.Second) // its definition has changed
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 	}
-	if err == nil {
-		v.log().Warn("a view whose file was damaged is built again, and answers")
-	}
-	return err
 }
 
 // failAnew is fail of a view that has failed already, for another reason.

@@ -2,12 +2,14 @@ package views
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"weir/internal/fault"
 )
@@ -24,15 +26,16 @@ type deadStore struct {
 
 	mu      sync.Mutex
 	pending []DeadLetter // not in the file yet
-	seen    uint64       // follow has looked at the events up to here
-	saved   uint64       // deadMeta.Seen in the file
-	count   uint64       // of all, those pending included
+	deadMeta
+	saved uint64 // deadMeta.Seen in the file
 }
 
 // deadMeta is what the file says of itself.
 type deadMeta struct {
-	Seen  uint64 // every event up to here has been looked at
-	Count uint64
+	LogCreated int64
+	Seen       uint64 // every event up to here has been looked at
+	SeenTime   int64  // when the log received that one
+	Count      uint64 // of all dead letters, those pending included
 }
 
 var bucketDead = []byte("dead")
@@ -42,41 +45,61 @@ func openDead(path string) (*deadStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &deadStore{db: db}
-	err = guard("read dead letters", func() error {
-		return db.Update(func(tx *bolt.Tx) error {
+	return &deadStore{db: db}, nil
+}
+
+// load reads what the file says. An error that is errDamaged says that the dead
+// letters are not to be trusted.
+func (d *deadStore) load() error {
+	err := guard("read dead letters", func() error {
+		return d.db.Update(func(tx *bolt.Tx) error {
 			for _, name := range [][]byte{bucketDead, bucketMeta} {
 				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 					return err
 				}
 			}
-			var m deadMeta
-			if err := getRecord(tx.Bucket(bucketMeta), keyMeta, &m); err != nil {
+			if err := getRecord(tx.Bucket(bucketMeta), keyMeta, &d.deadMeta); err != nil {
 				return err
 			}
-			d.seen, d.saved, d.count = m.Seen, m.Seen, m.Count
 			return eachDead(tx, func(*DeadLetter) {})
 		})
 	})
-	if err != nil {
-		_ = db.Close()
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	return d, nil
+	d.saved = d.Seen
+	return err
 }
 
-// add takes the dead letters among the events up to the sequence seen, leaving
-// out those it has.
-func (d *deadStore) add(letters []DeadLetter, seen uint64) {
+// reset drops the dead letters, and nothing else that is in the file.
+func (d *deadStore) reset() error {
+	d.deadMeta, d.saved = deadMeta{}, 0
+	return guard("drop dead letters", func() error {
+		return d.db.Update(func(tx *bolt.Tx) error {
+			for _, name := range [][]byte{bucketDead, bucketMeta} {
+				if err := tx.DeleteBucket(name); err != nil && !errors.Is(err, bolterrors.ErrBucketNotFound) {
+					return err
+				}
+				if _, err := tx.CreateBucket(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// add takes the dead letters among the events up to the event seen, leaving out
+// those it has.
+func (d *deadStore) add(letters []DeadLetter, seen *Record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, l := range letters {
-		if l.Seq > d.seen {
+		if l.Seq > d.Seen {
 			d.pending = append(d.pending, l)
-			d.count++
+			d.Count++
 		}
 	}
-	d.seen = max(d.seen, seen)
+	if seen.Seq > d.Seen {
+		d.Seen, d.SeenTime = seen.Seq, seen.Time
+	}
 	if n := len(d.pending) - deadMax; n > 0 {
 		d.pending = slices.Delete(d.pending, 0, n)
 	}
@@ -89,7 +112,7 @@ const seenLag = 100_000
 // commit writes the pending dead letters.
 func (d *deadStore) commit() error {
 	d.mu.Lock()
-	pending, m := d.pending, deadMeta{Seen: d.seen, Count: d.count}
+	pending, m := d.pending, d.deadMeta
 	skip := len(pending) == 0 && m.Seen < d.saved+seenLag
 	d.mu.Unlock()
 	if skip {
@@ -182,13 +205,13 @@ func eachDead(tx *bolt.Tx, f func(*DeadLetter)) error {
 func (d *deadStore) total() uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.count
+	return d.Count
 }
 
 // close writes what is pending and closes the file.
 func (d *deadStore) close() error {
 	d.mu.Lock()
-	pending, m := d.pending, deadMeta{Seen: d.seen, Count: d.count}
+	pending, m := d.pending, d.deadMeta
 	dirty := m.Seen > d.saved
 	d.mu.Unlock()
 	var err error

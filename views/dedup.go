@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 	"os"
 	"slices"
@@ -100,8 +99,8 @@ func (e *Engine) openDedup(ctx context.Context, s *Stream) error {
 	}
 	s.dedup = &dedup{db: s.dead.db, window: int64(s.Def.DedupWindow)}
 	err := guard("read ids", func() error { return s.dedup.load(ctx, s.log, s.id) })
-	if ctx.Err() != nil {
-		return errors.Join(ctx.Err(), s.dead.db.Close())
+	if err != nil && passing(ctx, err) {
+		return errors.Join(err, s.dead.db.Close())
 	}
 	if err != nil {
 		e.log.Error("the message ids of a stream are not to be trusted; its events are judged again from the log", "stream", s.Def.Name, "reason", err)
@@ -111,6 +110,10 @@ func (e *Engine) openDedup(ctx context.Context, s *Stream) error {
 		if s.dead, err = openDead(path); err != nil {
 			return err
 		}
+		if err := s.dead.load(); err != nil {
+			return errors.Join(err, s.dead.db.Close())
+		}
+		s.dead.LogCreated = s.id.Created.UnixNano()
 		s.dedup = &dedup{db: s.dead.db, window: int64(s.Def.DedupWindow)}
 		if err := s.dedup.load(ctx, s.log, s.id); err != nil {
 			return errors.Join(err, s.dead.db.Close())
@@ -125,6 +128,7 @@ func (e *Engine) openDedup(ctx context.Context, s *Stream) error {
 
 // load reads the file. An error is that of a file that cannot be trusted.
 func (d *dedup) load(ctx context.Context, log Log, id LogState) error {
+	created := id.Created.UnixNano()
 	err := d.db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{bucketDedup, bucketIDs, bucketRepeats} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -139,9 +143,7 @@ func (d *dedup) load(ctx context.Context, log Log, id LogState) error {
 		if err := getRecord(b, keyMeta, &m); err != nil {
 			return err
 		}
-		if m.LogCreated != id.Created.UnixNano() {
-			return fmt.Errorf("the log is another one: made at %s", id.Created)
-		}
+		created = m.LogCreated
 		d.dedupState, d.savedSeen = m.dedupState, m.Seen
 		if err := d.loadIDs(tx.Bucket(bucketIDs), m); err != nil {
 			return err
@@ -151,7 +153,7 @@ func (d *dedup) load(ctx context.Context, log Log, id LogState) error {
 	if err != nil {
 		return err
 	}
-	return d.checkLog(ctx, log, id)
+	return id.hasPlace(ctx, log, place{created, d.Seen, d.SeenTime}, "its events were judged up to")
 }
 
 var errIDs = errors.New("ids are missing in the file")
@@ -225,26 +227,6 @@ func (d *dedup) loadRepeats(tx *bolt.Tx, m dedupMeta, first uint64) error {
 	}
 	m.Chunks = d.savedChunks
 	return putRecord(tx.Bucket(bucketDedup), keyMeta, m)
-}
-
-// checkLog compares how far the events were judged with the log, as
-// View.checkLog does.
-func (d *dedup) checkLog(ctx context.Context, log Log, id LogState) error {
-	if d.Seen > id.Last {
-		return fmt.Errorf("the log ends at sequence %d, but its events were judged up to %d", id.Last, d.Seen)
-	}
-	if d.Seen < id.First || d.Seen == 0 {
-		return nil // nothing left to compare with
-	}
-	for recs, err := range log.Read(ctx, d.Seen-1, d.Seen) {
-		if err != nil {
-			return err
-		}
-		if recs[0].Time != d.SeenTime {
-			return fmt.Errorf("the log holds another event at sequence %d than the one that was judged", d.Seen)
-		}
-	}
-	return nil
 }
 
 // take judges those of the follower's records that are new, and takes the
@@ -495,9 +477,9 @@ func (s *Stream) judged(ctx context.Context, seq uint64) error {
 // resumes is the sequence from which the stream's own file asks for events.
 func (s *Stream) resumes() uint64 {
 	if s.dedup == nil {
-		return s.dead.seen
+		return s.dead.Seen
 	}
-	return min(s.dead.seen, s.dedup.Seen)
+	return min(s.dead.Seen, s.dedup.Seen)
 }
 
 // closeFile writes what the stream's file lacks and closes it.

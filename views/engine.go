@@ -212,31 +212,54 @@ func (e *Engine) addStream(ctx context.Context, def *StreamDef, log Log) (*strea
 		return nil, err
 	}
 	s.checkWhole()
-	path := e.deadPath(def)
-	if s.dead, err = openDead(path); err != nil {
-		// They are among the events, and are found again by looking at them again.
-		e.log.Error("the dead letters of a stream cannot be read and begin again", "stream", def.Name, "error", err)
-		_ = os.Remove(path)
-		if s.dead, err = openDead(path); err != nil {
-			return nil, err
-		}
-	}
-	if s.dead.seen > s.id.Last {
-		e.log.Error("the log of a stream is shorter than it was; its dead letters begin again", "stream", def.Name, "last_seq", s.id.Last)
-		_ = s.dead.db.Close()
-		_ = os.Remove(path)
-		if s.dead, err = openDead(path); err != nil {
-			return nil, err
-		}
-	}
-	if err := e.openDedup(ctx, s); err != nil {
-		return nil, err
+	if err := e.openStreamFile(ctx, s); err != nil {
+		return nil, fmt.Errorf("stream %s: %w", def.Name, err)
 	}
 	entry := &streamEntry{Stream: s, followed: make(chan struct{}), committed: make(chan struct{})}
 	e.mu.Lock()
 	e.streams[nameKey(def.Database, def.Name)] = entry
 	e.mu.Unlock()
 	return entry, nil
+}
+
+// openStreamFile opens the file of a stream. What it holds can be found again
+// in the log, if that has it all still; so it is given up where it is damaged,
+// part by part, and never for an error that may pass.
+func (e *Engine) openStreamFile(ctx context.Context, s *Stream) error {
+	path := e.deadPath(s.Def)
+	var err error
+	if s.dead, err = openDead(path); err != nil {
+		if passing(ctx, err) {
+			return fmt.Errorf("%s cannot be opened now: %w; start weir again when it can", path, err)
+		}
+		e.log.Error("the file of a stream cannot be read; its dead letters begin again", "stream", s.Def.Name, "error", err)
+		_ = os.Remove(path)
+		if s.dead, err = openDead(path); err != nil {
+			return err
+		}
+	}
+	err = s.dead.load()
+	if err == nil {
+		err = s.id.hasPlace(ctx, s.log, place{s.dead.LogCreated, s.dead.Seen, s.dead.SeenTime}, "its dead letters were looked for up to")
+	}
+	if err != nil && passing(ctx, err) {
+		return errors.Join(err, s.dead.db.Close())
+	}
+	if err != nil {
+		e.log.Error("the dead letters of a stream are not to be trusted; its dead letters begin again", "stream", s.Def.Name, "reason", err)
+		if err := s.dead.reset(); err != nil {
+			_ = s.dead.db.Close()
+			_ = os.Remove(path)
+			if s.dead, err = openDead(path); err != nil {
+				return err
+			}
+			if err := s.dead.load(); err != nil {
+				return errors.Join(err, s.dead.db.Close())
+			}
+		}
+	}
+	s.dead.LogCreated = s.id.Created.UnixNano()
+	return e.openDedup(ctx, s)
 }
 
 func (e *Engine) deadPath(def *StreamDef) string {
@@ -400,13 +423,19 @@ func (e *Engine) CreateStream(ctx context.Context, def *StreamDef) error {
 	fault.Crash("create.logged")
 	s, err := e.addStream(ctx, def, log)
 	if err != nil {
-		return err
+		if e := e.broker.DeleteLog(ctx, logConfig(def).Name); e != nil {
+			return errors.Join(err, e) // the note stays, and the next start makes the stream
+		}
+		return errors.Join(err, e.catalog.put(bucketCreating, key, nil))
 	}
 	e.run(s)
 	fault.Crash("create.running")
-	err = e.catalog.moveStream(bucketCreating, bucketStreams, key, def)
+	if err := e.catalog.moveStream(bucketStreams, key, def); err != nil {
+		// It is there, and the note makes it again at the next start.
+		e.log.Warn("cannot write down that a stream is made", "stream", def.Name, "error", err)
+	}
 	fault.Crash("create.done")
-	return err
+	return nil
 }
 
 // finishCreates makes the streams whose CREATE a crash cut short: their logs
@@ -426,7 +455,7 @@ func (e *Engine) finishCreates(ctx context.Context) error {
 			continue
 		}
 		fault.Crash("recover.created")
-		if err := e.catalog.moveStream(bucketCreating, bucketStreams, key, def); err != nil {
+		if err := e.catalog.moveStream(bucketStreams, key, def); err != nil {
 			return err
 		}
 	}
@@ -471,7 +500,7 @@ func (e *Engine) DropStream(ctx context.Context, database, name string) error {
 	}
 	s.halt()
 	fault.Crash("dropstream.halted")
-	err = e.catalog.moveStream(bucketStreams, bucketDropped, key, s.Def)
+	err = e.catalog.moveStream(bucketDropped, key, s.Def)
 	fault.Crash("dropstream.noted")
 	if e1 := s.closeFile(); err == nil {
 		err = e1

@@ -14,8 +14,9 @@ import (
 // which is what anything that becomes ready has to wait for a processor, a
 // statement among it.
 type governor struct {
-	lag  delay // of the live layer
-	wake delay // of whoever sleeps
+	lag  delay        // of the live layer
+	wake delay        // of whoever sleeps
+	read atomic.Int64 // when a statement last began to read, nanoseconds
 }
 
 // A delay is a moving average of measured delays, in nanoseconds, and when the
@@ -53,9 +54,10 @@ func (g *governor) pressed(now time.Time) bool {
 	return g.lag.recent(now) > lagAllowed || g.wake.recent(now) > wakeAllowed
 }
 
-// busy says whether the live layer has had events of late.
+// busy says whether there is anybody to hurt: whether the live layer has had
+// events of late, or a statement has begun to read.
 func (g *governor) busy(now time.Time) bool {
-	return now.UnixNano()-g.lag.at.Load() < int64(delayMemory)
+	return now.UnixNano()-max(g.lag.at.Load(), g.read.Load()) < int64(delayMemory)
 }
 
 // A pacer slows one job down: by what the governor says, and to a rate.
@@ -65,7 +67,8 @@ func (g *governor) busy(now time.Time) bool {
 // after one that did.
 type pacer struct {
 	g     *governor
-	rate  uint64 // events a second at most; 0 is no bound
+	rate  uint64  // events a second at most; 0 is no bound
+	least float64 // share that the job has whatever it does to others
 	share float64
 	since time.Time // the end of the last wait
 	begun time.Time
@@ -85,20 +88,41 @@ const waitMax = 100 * time.Millisecond
 
 func (e *Engine) newPacer(rate uint64) *pacer {
 	now := time.Now()
-	return &pacer{g: &e.governor, rate: rate, share: 1, since: now, begun: now}
+	return &pacer{g: &e.governor, rate: rate, least: shareMin, share: 1, since: now, begun: now}
+}
+
+// replayPace is the pace of a build, replay, recompute or audit of the view.
+func (v *View) replayPace() *pacer { return v.eng.newPacer(v.Def().ReplayRate) }
+
+// batchPace is that of a batch run of the kind. What the batch layer does as
+// events come is live work itself, and must keep up with it.
+func (v *View) batchPace(kind string) *pacer {
+	if kind == RunFull || kind == RunRerun {
+		return v.replayPace()
+	}
+	p := v.eng.newPacer(0)
+	p.least = shareBeside
+	return p
+}
+
+// urge makes the job faster, whatever it does to others.
+func (p *pacer) urge() {
+	p.least = min(1, max(2*p.least, shareBeside/2))
+	if p.rate *= 2; p.rate > 0 {
+		p.begun, p.seen = time.Now(), 0
+	}
 }
 
 // wait is called after each batch of the job, of so many events.
 func (p *pacer) wait(ctx context.Context, events int) {
 	now := time.Now()
-	most := 1.0
-	if p.g.busy(now) {
-		most = shareBeside
-	}
-	if p.g.pressed(now) {
-		p.share = max(shareMin, p.share*0.8)
-	} else {
-		p.share = min(most, p.share+0.005)
+	switch {
+	case !p.g.busy(now):
+		p.share = min(1, 2*p.share)
+	case p.g.pressed(now):
+		p.share = max(p.least, p.share*0.8)
+	default:
+		p.share = min(max(p.least, shareBeside), p.share*1.02+0.001)
 	}
 	pause := time.Duration(float64(now.Sub(p.since)) * (1/p.share - 1))
 	pause = min(pause, waitMax)

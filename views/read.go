@@ -48,6 +48,7 @@ func (r *ReadSet) Snapshot(v *View) (*Snapshot, error) {
 		return s, nil
 	}
 	r.note(v)
+	v.eng.governor.read.Store(time.Now().UnixNano())
 	var together []*View
 	for _, w := range r.noted {
 		if w.stream == v.stream && r.snaps[w] == nil {
@@ -113,13 +114,17 @@ func (s *Snapshot) detach() {
 	if s.tx == nil {
 		return
 	}
-	path := fmt.Sprintf("%s.%d.read.db", strings.TrimSuffix(s.tx.DB().Path(), ".db"), readCopies.Add(1))
+	v := s.View
+	path := fmt.Sprintf("%s.%d.read.db", strings.TrimSuffix(v.eng.viewPath(v.Def(), v.Version), ".db"), readCopies.Add(1))
 	db, tx, err := copyFile(s.tx, path)
 	if err != nil {
 		s.View.log().Warn("a long read keeps the view's file from using freed space again: cannot copy it", "error", err)
 		return
 	}
 	_ = s.tx.Rollback() // a read transaction: cannot fail
+	if s.copy != nil {
+		_ = s.copy.Close()
+	}
 	s.tx, s.copy = tx, db
 	s.moved++
 }

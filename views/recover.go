@@ -206,28 +206,40 @@ func (v *View) settle(tx *bolt.Tx, m *storeMeta) error {
 // log can come back shorter than a view that was synced, and give the lost
 // sequences to other events.
 func (v *View) checkLog(ctx context.Context, m *storeMeta) error {
-	id := v.stream.id
-	if id.Created.UnixNano() != m.LogCreated {
-		return fmt.Errorf("the log is another one: made at %s", id.Created)
-	}
 	at, when := m.Resume, m.ResumeTime
 	if m.Applied > at {
 		// A crash came between the rows and the sequence of a commit. The rows
 		// may have events twice, but only ones that the log has.
 		at, when = m.Applied, m.AppliedTime
 	}
-	if at > id.Last {
-		return fmt.Errorf("the log ends at sequence %d, but the view has applied %d", id.Last, at)
+	return v.stream.id.hasPlace(ctx, v.stream.log, place{m.LogCreated, at, when}, "the view has applied")
+}
+
+// A place is how far a log was read.
+type place struct {
+	created int64 // when the log was made; 0 is not known
+	seq     uint64
+	time    int64 // when the log received the event with that sequence; 0 is not known
+}
+
+// hasPlace returns an error where the log, whose state id is, is not the one that
+// was read up to p. What had read it is for the message.
+func (id LogState) hasPlace(ctx context.Context, log Log, p place, had string) error {
+	if p.created != 0 && p.created != id.Created.UnixNano() {
+		return fmt.Errorf("the log is another one: made at %s", id.Created)
 	}
-	if at < id.First || at == 0 {
+	if p.seq > id.Last {
+		return fmt.Errorf("the log ends at sequence %d, but %s %d", id.Last, had, p.seq)
+	}
+	if p.seq < id.First || p.seq == 0 || p.time == 0 {
 		return nil // nothing left to compare with
 	}
-	for recs, err := range v.stream.log.Read(ctx, at-1, at) {
+	for recs, err := range log.Read(ctx, p.seq-1, p.seq) {
 		if err != nil {
 			return err
 		}
-		if r := recs[0]; when != 0 && r.Time != when {
-			return fmt.Errorf("the log holds another event at sequence %d than the one that the view has applied", r.Seq)
+		if recs[0].Time != p.time {
+			return fmt.Errorf("the log holds another event at sequence %d than it did", p.seq)
 		}
 	}
 	return nil

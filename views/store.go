@@ -150,7 +150,7 @@ func openBolt(path string, opts *bolt.Options) (db *bolt.DB, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			db, err = nil, fmt.Errorf("open %s: the file is damaged: %v", path, p)
+			db, err = nil, fmt.Errorf("open %s: %w: %v", path, errDamaged, p)
 		}
 	}()
 	if db, err = bolt.Open(path, 0o600, opts); err != nil {
@@ -159,7 +159,7 @@ func openBolt(path string, opts *bolt.Options) (db *bolt.DB, err error) {
 	err = db.View(func(tx *bolt.Tx) error {
 		info, err := os.Stat(path)
 		if err == nil && info.Size() < tx.Size() {
-			err = fmt.Errorf("open %s: the file is cut short: %d bytes of %d", path, info.Size(), tx.Size())
+			err = fmt.Errorf("open %s: %w: it is cut short: %d bytes of %d", path, errDamaged, info.Size(), tx.Size())
 		}
 		return err
 	})

@@ -158,7 +158,7 @@ func (s *Stream) apply(recs []Record, b *column.Batch) error {
 	}
 	dead := s.decoder.decode(recs, b)
 	s.dedup.take(recs, b)
-	s.dead.add(s.dedup.first(dead), recs[len(recs)-1].Seq)
+	s.dead.add(s.dedup.first(dead), &recs[len(recs)-1])
 	last := &recs[len(recs)-1]
 	old := s.state.Load()
 	next := &readState{seq: last.Seq, time: last.Time, views: make(map[*View]viewRuns, len(s.views))}

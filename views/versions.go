@@ -33,7 +33,7 @@ func (e *Engine) install(v, replaces *View, pending []*run) error {
 	}
 	v.store.damaged = v.damaged
 	err = v.stream.attach(v, meta, pending, func(from, to uint64) (*run, error) {
-		return v.computeAt(e.ctx, from, to, nil, func(uint64, uint64) {}) // the stream waits
+		return v.compute(e.ctx, from, to, nil, func(uint64, uint64) {}) // the stream waits
 	})
 	if err != nil {
 		return err
@@ -182,8 +182,8 @@ func (e *Engine) Rollback(database, name string) error {
 	case p == nil:
 		return fmt.Errorf("%s has no previous version: OR REPLACE and replays keep one for keep_previous", name)
 	}
-	if err := p.view.working(); err != nil {
-		return err
+	if err := p.view.failure(); err != nil {
+		return fmt.Errorf("the previous version of %s has failed and cannot be put back: %w", name, err)
 	}
 	if err := e.checkChanges(p.view.Def()); err != nil {
 		return err
@@ -204,7 +204,7 @@ func (e *Engine) Rollback(database, name string) error {
 	return nil
 }
 
-var errDroppedMeanwhile = errors.New("the view was dropped meanwhile")
+var errDroppedMeanwhile = errors.New("the view was dropped, or replaced by another version, meanwhile; run the statement again")
 
 // stillNames returns an error where the name is no longer that of the version
 // that is to be replaced.
@@ -234,8 +234,8 @@ func (e *Engine) discard(v *View, grace time.Duration) {
 		sleep(e.ctx, grace)
 		v.stream.detach(v)
 		v.fail(errDetached)
-		v.commitMu.Lock() // a commit that had begun is over
-		defer v.commitMu.Unlock()
+		v.commitMu.Lock()   // a commit that had begun is over, and no other begins
+		v.commitMu.Unlock() //nolint:staticcheck // it is a barrier
 		if v.store != nil {
 			if err := v.store.db.Close(); err != nil {
 				v.log().Warn("close view", "error", err)
