@@ -16,7 +16,7 @@ const module = "weir"
 // each package may import directly. A name stands for what lies beneath it too,
 // unless it ends in "$". The standard library is open to all.
 var mayImport = map[string][]string{
-	"": {"server", "internal/demo", "internal/load", "github.com/alecthomas/kong"},
+	"": {"server", "internal/demo", "internal/load", "internal/shell", "github.com/alecthomas/kong", "github.com/go-sql-driver/mysql"},
 
 	// It wires the parts, and is alone in knowing them all.
 	"server": {"jetstream$", "views$", "sql$", "github.com/gofrs/flock", "golang.org/x/sync"},
@@ -64,6 +64,10 @@ var mayImport = map[string][]string{
 	"internal/traffic":     {},
 	"internal/terminal":    {},
 	"internal/load":        {"jetstream/publisher", "views$", "sql/ddl", "internal/terminal"},
+	"internal/shell": {
+		"sql/ddl", "internal/terminal", "github.com/go-sql-driver/mysql", "github.com/ergochat/readline",
+		"github.com/mattn/go-runewidth", "golang.org/x/term",
+	},
 	"internal/demo": {
 		"server", "jetstream/publisher", "internal/traffic", "internal/terminal", "examples/access-log",
 		"github.com/go-sql-driver/mysql", "golang.org/x/sync",

@@ -21,6 +21,7 @@ import (
 
 	"weir/internal/demo"
 	"weir/internal/load"
+	"weir/internal/shell"
 	"weir/server"
 )
 
@@ -72,7 +73,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, fmt.Errorf("%w (weir --help tells more)", err), statusUsage)
 	}
-	if err := command.Run(); err != nil {
+	if err := command.Run(); errors.Is(err, shell.ErrFailed) {
+		return statusError // and the shell has said why
+	} else if err != nil {
 		return fail(stderr, err, statusError)
 	}
 	return statusOK
@@ -90,6 +93,7 @@ type output struct{ out, err io.Writer }
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run the server: the log, the views over it, and SQL. Needs no configuration; everything durable is under --data."`
 	Publish publishCommand `cmd:"" help:"Publish the lines of files as events, each once, however often it is run."`
+	SQL     sqlCommand     `cmd:"" name:"sql" help:"Run SQL statements, or type them: a client for this and every other MySQL server."`
 	Demo    demoCommand    `cmd:"" help:"Show everything at work on generated traffic, in a temporary directory that is removed at the end."`
 	Health  healthCommand  `cmd:"" hidden:"" help:"Exit with status 0 if the server is ready, for container health checks."`
 	Version versionCommand `cmd:"" help:"Print the version."`

@@ -67,6 +67,21 @@ func (e Endpoints) write(dir string) error {
 	return nil
 }
 
+// ReadEndpoints returns where the instance on dir answers. While there is none
+// the error is fs.ErrNotExist.
+func ReadEndpoints(dir string) (Endpoints, error) {
+	path := filepath.Join(dir, endpointsFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Endpoints{}, err
+	}
+	var e Endpoints
+	if err := json.Unmarshal(text, &e); err != nil {
+		return Endpoints{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return e, nil
+}
+
 // removeEndpoints does nothing if there is no file.
 func removeEndpoints(dir string) error {
 	if err := os.Remove(filepath.Join(dir, endpointsFile)); err != nil && !os.IsNotExist(err) {

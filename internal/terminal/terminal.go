@@ -17,6 +17,10 @@ func Is(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
+// Colors reports whether w is a terminal that is to show colors, which the
+// variable NO_COLOR refuses.
+func Colors(w io.Writer) bool { return os.Getenv("NO_COLOR") == "" && Is(w) }
+
 // Group formats a number with a comma between thousands.
 func Group[N int64 | uint64 | float64](n N) string {
 	digits := strconv.FormatInt(int64(n), 10)
