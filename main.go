@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -51,6 +52,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	status := statusOK
 	if len(args) == 0 {
 		args, stdout, status = []string{"--help"}, stderr, statusUsage
+	}
+	if args[0] == "help" { // what many a program takes for --help
+		args = append(slices.Clone(args[1:]), "--help")
 	}
 	helped := false
 	parser, err := kong.New(new(commands),

@@ -35,6 +35,9 @@ func TestExitStatus(t *testing.T) {
 		{"version", statusOK, ""},
 		{"--help", statusOK, ""},
 		{"serve --help", statusOK, ""},
+		{"help", statusOK, ""},
+		{"help sql", statusOK, ""},
+		{"help srve", statusUsage, "did you mean \"serve\""},
 		{"", statusUsage, "Usage: weir"},
 		{"srve", statusUsage, "serve"},
 		{"serve --no-such-flag", statusUsage, "--no-such-flag"},
@@ -48,6 +51,11 @@ func TestExitStatus(t *testing.T) {
 		{"publish s a b --as name", statusUsage, "--as"},
 		{"publish s " + missing, statusError, "missing.sql"},
 		{"publish --nats 127.0.0.1:1 s", statusError, "--nats"},
+		{"sql --tls maybe x", statusUsage, "--tls"},
+		{"sql -e x x", statusUsage, "--execute"},
+		{"sql --watch 1s", statusUsage, "--watch"},
+		{"sql --port 1 x", statusError, "is weir serve running there?"},
+		{"sql --dsn tcp(host x", statusError, "--dsn"},
 		{"health --http 127.0.0.1:1", statusError, "refused"},
 	} {
 		var stdout, stderr bytes.Buffer

@@ -24,21 +24,21 @@ import (
 type sqlCommand struct {
 	Statement string `arg:"" optional:"" help:"Statements to run. Without any: a shell on a terminal, else what standard input has."`
 
-	Execute  []string      `short:"e" placeholder:"SQL" help:"Run these statements and end; may be repeated."`
+	Execute  []string      `short:"e" sep:"none" env:"-" placeholder:"SQL" help:"Run these statements and end; may be repeated."`
 	Format   string        `short:"o" placeholder:"FORMAT" enum:",table,vertical,tsv,csv,json,ndjson,markdown" default:"" help:"How rows are shown: table, vertical, tsv, csv, json, ndjson or markdown; by default table on a terminal and tsv elsewhere."`
-	Vertical bool          `short:"E" help:"The same as --format vertical."`
-	Table    bool          `short:"t" help:"The same as --format table."`
-	NoNames  bool          `short:"N" name:"skip-column-names" help:"Leave the names of columns out."`
-	Force    bool          `short:"f" help:"Go on after an error; the exit status is 1 all the same."`
-	Watch    time.Duration `short:"w" placeholder:"1s" help:"Repeat the last statement so often and show what has changed, until Ctrl-C."`
+	Vertical bool          `short:"E" env:"-" help:"The same as --format vertical."`
+	Table    bool          `short:"t" env:"-" help:"The same as --format table."`
+	NoNames  bool          `short:"N" env:"-" name:"skip-column-names" help:"Leave the names of columns out."`
+	Force    bool          `short:"f" env:"-" help:"Go on after an error; the exit status is 1 all the same."`
+	Watch    time.Duration `short:"w" env:"-" placeholder:"1s" help:"Repeat the last statement so often and show what has changed, until Ctrl-C."`
 	Pager    string        `placeholder:"COMMAND" help:"Show results through this command, such as 'less -SFX', on a terminal."`
 
 	Data     string `default:"./weir-data" placeholder:"DIR" help:"Connect to the server that runs on this directory, if one does (${default})."`
-	Host     string `help:"Connect to this host, or the path of a socket, instead."`
-	Port     uint16 `short:"P" help:"Connect to this port instead (3306)."`
-	User     string `short:"u" help:"Connect as this user (root)."`
-	Password string `help:"Password of the user. Prefer the environment variable: other users of the machine can see flags."`
-	Database string `short:"D" help:"Begin in this database (analytics)."`
+	Host     string `placeholder:"HOST" help:"Connect to this host, or the path of a socket, instead."`
+	Port     uint16 `short:"P" placeholder:"PORT" help:"Connect to this port instead (3306)."`
+	User     string `short:"u" placeholder:"NAME" help:"Connect as this user (root)."`
+	Password string `placeholder:"TEXT" help:"Password of the user. Prefer the environment variable: other users of the machine can see flags."`
+	Database string `short:"D" placeholder:"NAME" help:"Begin in this database (analytics)."`
 	DSN      string `name:"dsn" placeholder:"DSN" help:"Connect to this: mysql://user:password@host:port/database, or user:password@tcp(host:port)/database?option=value. Other flags go before it."`
 	TLS      string `name:"tls" default:"" enum:",preferred,true,skip-verify,false" placeholder:"MODE" help:"preferred: if the server can; true: with a certificate that is checked; skip-verify: unchecked; false: never (preferred)."`
 }

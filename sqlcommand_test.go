@@ -40,7 +40,7 @@ func openConsole(t *testing.T, dir string, args ...string) *console {
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = tty.Close()
-		<-c.done
+		<-c.done //nolint:errcheck // that it was killed is no news
 	})
 	return c
 }
@@ -104,6 +104,13 @@ func (c *console) match(pattern string) string {
 			c.t.Fatalf("waited in vain for %s; what was shown:\n%q", pattern, text[c.seen:])
 		}
 	}
+}
+
+// shows reports whether a text was shown at any time.
+func (c *console) shows(text string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.Contains(c.text.String(), text)
 }
 
 // end waits for the end of the shell.
@@ -340,5 +347,43 @@ func awaitRunning(t *testing.T, dir, stmt string) {
 	})
 	if !found || err != nil {
 		t.Fatalf("%s does not run (%v)", stmt, err)
+	}
+}
+
+func TestConsoleAsksForThePassword(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("WEIR_PASSWORD", "open sesame")
+	serve(t, dir)
+	if got := query(t, dir, "SELECT 'with the variable'"); got != "with the variable\n" {
+		t.Errorf("got %q", got)
+	}
+	t.Setenv("WEIR_PASSWORD", "")
+
+	c := openConsole(t, dir)
+	c.expect("Password of root: ")
+	c.keys("open sesame\r")
+	c.expect("analytics> ")
+	if c.shows("sesame") {
+		t.Error("the password is shown")
+	}
+	c.keys(ctrlD)
+	if err := c.end(); err != nil {
+		t.Errorf("got %v, want exit status 0", err)
+	}
+
+	c = openConsole(t, dir, "SELECT 1")
+	c.expect("Password of root: ")
+	c.keys("wrong\r")
+	c.expect("weir: ERROR 1045 (28000): Access denied for user 'root'")
+	if err := c.end(); err == nil {
+		t.Error("exit status 0 after a wrong password")
+	}
+
+	c = openConsole(t, dir)
+	c.expect("Password of root: ")
+	c.keys(ctrlC)
+	c.expect("weir: interrupted")
+	if err := c.end(); err == nil {
+		t.Error("exit status 0 after an interrupt")
 	}
 }

@@ -356,7 +356,6 @@ func (sh *shell) statement(ctx context.Context, it item) error {
 		}
 		return err
 	case errors.As(err, &unwritten) && sh.pager != "" && sh.reads: // who quits a pager has seen enough
-		err = nil
 	case err != nil:
 		return err
 	}

@@ -186,15 +186,15 @@ func (w *watcher) draw() error {
 	if !w.live {
 		return w.append()
 	}
-	width, height, err := term.GetSize(stdoutFd(w.sh.cfg.Stdout))
+	_, height, err := term.GetSize(stdoutFd(w.sh.cfg.Stdout))
 	if err != nil {
-		width, height = 80, 24
+		height = 24
 	}
 	var b strings.Builder
 	b.WriteString(screenHome)
-	for i, line := range w.lines(width, height) {
+	for i, line := range w.lines(height) {
 		if i > 0 {
-			b.WriteString("\r\n")
+			b.WriteString("\n")
 		}
 		b.WriteString(line + plain + lineRest)
 	}
@@ -211,7 +211,7 @@ func stdoutFd(w io.Writer) int {
 }
 
 // lines are those of the screen.
-func (w *watcher) lines(width, height int) []string {
+func (w *watcher) lines(height int) []string {
 	d := compare(w.last, w.now)
 	head := fmt.Sprintf("Every %v: %s", w.interval, shown(cell(strings.Join(strings.Fields(w.text), " "))))
 	lines := []string{w.paint(bold, head), w.paint(dim, w.status(d)), ""}
@@ -333,8 +333,8 @@ func cutWidth(text string, n int) (head, tail string) {
 func (w *watcher) append() error {
 	sh := w.sh
 	if w.trouble != nil {
-		fmt.Fprintln(sh.cfg.Stderr, errorText(w.trouble))
-		return nil
+		_, err := fmt.Fprintln(sh.cfg.Stderr, errorText(w.trouble))
+		return err
 	}
 	var text bytes.Buffer
 	out := bufio.NewWriter(&text)
