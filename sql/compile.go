@@ -73,7 +73,7 @@ func (c *Compiler) resolve(alias string, schema gms.Schema, exprs []ast.Expr) ([
 	defer end()
 	n, err := c.engine.Engine().AnalyzeQuery(ctx, ast.String(sel))
 	if err != nil {
-		return nil, err
+		return nil, missingFunction(err)
 	}
 	var out []gms.Expression
 	transformInspect(n, func(n gms.Node) bool {
@@ -169,7 +169,12 @@ func (c *Compiler) CompileStream(def *views.StreamDef) (*views.StreamPlan, error
 
 // resolveText resolves the SQL of a generated column.
 func (c *Compiler) resolveText(def *views.StreamDef, schema gms.Schema, text string) (gms.Expression, error) {
-	stmt, err := parseText("SELECT " + text)
+	const before = "SELECT "
+	stmt, err := parseText(before + text)
+	var syntax *selectError
+	if errors.As(err, &syntax) {
+		return nil, &selectError{text, max(0, syntax.pos-len(before))}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +208,7 @@ func (c *Compiler) resolveText(def *views.StreamDef, schema gms.Schema, text str
 func parseText(text string) (ast.Statement, error) {
 	stmt, rest, err := ast.ParseOne(context.Background(), text)
 	if err != nil {
-		return nil, &selectError{err.Error()}
+		return nil, newSelectError(text, err)
 	}
 	if rest > 0 && strings.Trim(text[rest:], "; \t\r\n") != "" {
 		return nil, coded(1064, "42000", "unexpected text behind the statement: %s", text[rest:])

@@ -208,7 +208,10 @@ func (d *definition) isColumn(c *ast.ColName) bool {
 	})
 }
 
-// unknownColumn names the nearest column.
+// columnsNamed is how many columns an error lists.
+const columnsNamed = 20
+
+// unknownColumn names the nearest column, or those there are.
 func (d *definition) unknownColumn(name string) error {
 	var names []string
 	for _, c := range d.stream.AllColumns() {
@@ -216,6 +219,9 @@ func (d *definition) unknownColumn(name string) error {
 	}
 	if near := ddl.Nearest(name, names); near != "" {
 		return misnamed("stream %s has no column %s: did you mean %s?", d.stream.Name, name, near)
+	}
+	if list := d.stream.Columns; len(list) > 0 && len(list) <= columnsNamed {
+		return misnamed("stream %s has no column %s: it has %s", d.stream.Name, name, strings.Join(names[:len(list)], ", "))
 	}
 	return misnamed("stream %s has no column %s", d.stream.Name, name)
 }

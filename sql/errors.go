@@ -4,9 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
+	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/expression/function"
+	ast "github.com/dolthub/vitess/go/vt/sqlparser"
+
+	"weir/sql/ddl"
 	"weir/sql/gmsx"
 	"weir/views"
 )
@@ -62,24 +68,79 @@ func sqlError(err error) error {
 	}
 }
 
-// A selectError is what the engine's parser says of a text that it cannot read.
-type selectError struct{ text string }
+// A selectError is a text of a definition that the engine's parser cannot read.
+type selectError struct {
+	text string
+	pos  int // byte of text from which on it cannot; its length where more was expected
+}
 
-func (e *selectError) Error() string { return e.text }
+func (e *selectError) Error() string {
+	if rest := e.text[e.pos:]; rest != "" {
+		return "it cannot be read from here on: " + rest
+	}
+	return "it ends too early: " + e.text
+}
 
-// selectPlace matches where the parser gave up: behind the word that it names.
+// selectPlace matches where the parser gave up: it has read one byte behind the
+// token that it could not use, and names that, or the last one with letters.
 var selectPlace = regexp.MustCompile(`at position (\d+)(?: near '(.*)')?`)
 
-// at is the byte of text at which the parser gave up.
-func (e *selectError) at(text string) int {
-	m := selectPlace.FindStringSubmatch(e.text)
+// newSelectError finds out where in text the parser gave up with err.
+func newSelectError(text string, err error) *selectError {
+	n, near := placeOf(err)
+	if n > len(text) {
+		// It is the last token, or the end. With more text behind, it gives up
+		// at the same place only if it is the token.
+		_, more := ast.Parse(text + " ,")
+		if m, _ := placeOf(more); more == nil || m > n {
+			return &selectError{text, len(text)}
+		}
+	}
+	end := min(max(n-1, 0), len(text))
+	if near != "" && strings.HasSuffix(text[:end], near) {
+		return &selectError{text, end - len(near)}
+	}
+	return &selectError{text, ddl.LastToken(text[:end])}
+}
+
+// placeOf reads the parser's error.
+func placeOf(err error) (n int, near string) {
+	if err == nil {
+		return 0, ""
+	}
+	m := selectPlace.FindStringSubmatch(err.Error())
 	if m == nil {
-		return 0
+		return 0, ""
 	}
-	n, _ := strconv.Atoi(m[1])
-	n = min(n, len(text))
-	if i := strings.LastIndex(text[:n], m[2]); m[2] != "" && i >= 0 {
-		return i
+	n, _ = strconv.Atoi(m[1])
+	return n, m[2]
+}
+
+// missingFunction gives the engine's error for a function that it lacks MySQL's
+// number, and names the nearest. Other errors it returns as they are.
+func missingFunction(err error) error {
+	m := functionMissing.FindStringSubmatch(err.Error())
+	if !gms.ErrFunctionNotFound.Is(err) || m == nil {
+		return err
 	}
-	return n
+	if near := ddl.Nearest(m[1], functionNames()); near != "" {
+		return coded(1305, "42000", "function %s does not exist: did you mean %s?", strings.ToUpper(m[1]), strings.ToUpper(near))
+	}
+	return coded(1305, "42000", "function %s does not exist", strings.ToUpper(m[1]))
+}
+
+var functionMissing = regexp.MustCompile(`^function: '(.*)' not found`)
+
+// functionNames are those that a definition may use: aggregates and functions
+// of weir before the engine's, since one of equal distance is rather meant.
+func functionNames() []string {
+	names := []string{hopName}
+	for name := range aggregateFuncs {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, f := range slices.Concat(scalarFunctions(), function.BuiltIns) {
+		names = append(names, f.FunctionName())
+	}
+	return names
 }

@@ -8,6 +8,7 @@ import (
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/types"
 
+	"weir/sql/ddl"
 	"weir/sql/gmsx"
 	"weir/views"
 )
@@ -52,8 +53,17 @@ func (p *provider) AllDatabases(*gms.Context) []gms.Database { return p.database
 // ExternalStoredProcedure implements gms.ExternalStoredProcedureProvider.
 func (p *provider) ExternalStoredProcedure(ctx *gms.Context, name string, params int) (*gms.ExternalStoredProcedureDetails, error) {
 	all, err := p.ExternalStoredProcedures(ctx, name)
-	if err != nil || len(all) == 0 || params != 1 {
+	if err != nil {
 		return nil, err
+	}
+	if len(all) == 0 {
+		if near := ddl.Nearest(name, []string{"run", "rerun_batch", "cancel_job"}); near != "" {
+			return nil, gmsx.Error(1305, "42000", "PROCEDURE %s does not exist: did you mean weir.%s?", name, near)
+		}
+		return nil, nil
+	}
+	if params != 1 {
+		return nil, gmsx.Error(1318, "42000", "Incorrect number of arguments for PROCEDURE weir.%s; expected 1, got %d", strings.ToLower(name), params)
 	}
 	return &all[0], nil
 }

@@ -112,6 +112,7 @@ func (st *statement) RowIter(ctx *gms.Context) (gms.RowIter, error) {
 		db, name := qualified(ctx, p.Name)
 		err := st.server.cfg.Engine.DropStream(ctx, db, name)
 		if p.IfExists && errors.Is(err, views.ErrUnknown) {
+			noted(ctx, 1051, err)
 			return nil, nil
 		}
 		return nil, st.unknown(err, db, name)
@@ -125,6 +126,7 @@ func (st *statement) RowIter(ctx *gms.Context) (gms.RowIter, error) {
 		db, name := qualified(ctx, p.Name)
 		err := st.server.cfg.Engine.DropView(ctx, db, name)
 		if p.IfExists && errors.Is(err, views.ErrUnknown) {
+			noted(ctx, 1051, err)
 			return nil, nil
 		}
 		return nil, st.unknown(err, db, name)
@@ -239,11 +241,14 @@ func (st *statement) unknown(err error, database, name string) error {
 		return dbErr
 	}
 	engine := st.server.cfg.Engine
-	if v, _, _ := findLayer(engine, database, name); v != nil {
-		return gmsx.Error(1347, "HY000", "%s is a materialized view", name)
+	if v, layer, _ := findLayer(engine, database, name); v != nil {
+		if layer != views.Serving {
+			return gmsx.Error(1347, "HY000", "%s is a layer of the materialized view %s: name that", name, v.Def().Name)
+		}
+		return gmsx.Error(1347, "HY000", "%s is a materialized view%s", name, st.other())
 	}
 	if _, ok := engine.Stream(database, name); ok {
-		return gmsx.Error(1347, "HY000", "%s is a stream", name)
+		return gmsx.Error(1347, "HY000", "%s is a stream%s", name, st.other())
 	}
 	var names []string
 	list, _ := engine.Views()
@@ -257,6 +262,28 @@ func (st *statement) unknown(err error, database, name string) error {
 		return gmsx.Error(1146, "42S02", "%s: did you mean %s?", err, near)
 	}
 	return sqlError(err)
+}
+
+// other names the statement that does with a view what this one does with a
+// stream, or the other way round, where there is one.
+func (st *statement) other() string {
+	switch p := st.parsed.(type) {
+	case *ddl.DropStream:
+		return ": use DROP MATERIALIZED VIEW " + ddl.QuoteName(p.Name.Name)
+	case *ddl.DropView:
+		return ": use DROP STREAM " + ddl.QuoteName(p.Name.Name)
+	case *ddl.ShowCreateStream:
+		return ": use SHOW CREATE MATERIALIZED VIEW " + ddl.QuoteName(p.Name.Name)
+	case *ddl.ShowCreateView:
+		return ": use SHOW CREATE STREAM " + ddl.QuoteName(p.Name.Name)
+	}
+	return ", which has nothing to compute"
+}
+
+// noted tells of what IF EXISTS or IF NOT EXISTS has passed over: a note, as
+// MySQL gives.
+func noted(ctx *gms.Context, number int, err error) {
+	ctx.Session.Warn(&gms.Warning{Level: "Note", Code: number, Message: err.Error()})
 }
 
 // optionError points at the value of an option, or at its name.
@@ -306,6 +333,7 @@ func (st *statement) createStream(ctx *gms.Context, p *ddl.CreateStream) error {
 	}
 	err := st.server.cfg.Engine.CreateStream(ctx, def)
 	if p.IfNotExists && errors.Is(err, views.ErrExists) {
+		noted(ctx, 1050, err)
 		return nil
 	}
 	return st.streamError(p, err)
@@ -414,7 +442,8 @@ func (st *statement) createView(ctx *gms.Context, p *ddl.CreateView) error {
 	}
 	engine := st.server.cfg.Engine
 	if p.IfNotExists {
-		if _, err := engine.View(database, name); err == nil {
+		if v, err := engine.View(database, name); err == nil {
+			noted(ctx, 1050, fmt.Errorf("materialized view %s %w", v.Def().Name, views.ErrExists))
 			return nil
 		}
 	}
@@ -434,6 +463,7 @@ func (st *statement) createView(ctx *gms.Context, p *ddl.CreateView) error {
 	}
 	err = engine.CreateView(ctx, def, p.OrReplace)
 	if p.IfNotExists && (errors.Is(err, views.ErrExists) || errors.Is(err, views.ErrBuilding)) {
+		noted(ctx, 1050, err)
 		return nil
 	}
 	cancelKilled(ctx, err)
@@ -527,7 +557,11 @@ func (st *statement) definitionError(p *ddl.CreateView, err error) error {
 	if !errors.As(err, &syntax) {
 		return sqlError(err)
 	}
-	return gmsx.Error(1064, "42000", "%s", ddl.NewError(st.text, p.QueryPos+syntax.at(p.Query), "the SELECT cannot be read from here on"))
+	what := "the SELECT cannot be read from here on"
+	if syntax.pos == len(syntax.text) {
+		what = "the SELECT ends too early"
+	}
+	return gmsx.Error(1064, "42000", "%s", ddl.NewError(st.text, p.QueryPos+syntax.pos, what))
 }
 
 func viewOption(def *views.ViewDef, o ddl.Option) (err error) {

@@ -537,7 +537,11 @@ func (e *Engine) takeStream(key, name string) (*streamEntry, error) {
 		e.mu.Unlock()
 		slices.Sort(readers)
 		readers = slices.Compact(readers)
-		return nil, fmt.Errorf("stream %s %w by the materialized view %s: drop that first", name, ErrInUse, strings.Join(readers, ", "))
+		what := "view " + readers[0] + ": drop that first"
+		if len(readers) > 1 {
+			what = "views " + strings.Join(readers, ", ") + ": drop those first"
+		}
+		return nil, fmt.Errorf("stream %s %w by the materialized %s", name, ErrInUse, what)
 	}
 	delete(e.streams, key)
 	ending := map[string]*previous{}

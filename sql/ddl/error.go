@@ -31,6 +31,17 @@ func NewError(src string, pos int, msg string) *Error {
 	return &Error{Msg: msg, Line: line, Column: column, Pos: pos, Near: near, line: lineAt(src, pos)}
 }
 
+// LastToken returns where the last token of src begins, in bytes, or 0 where
+// there is none.
+func LastToken(src string) int {
+	s := newScanner(src)
+	last := 0
+	for t := s.next(); t.kind != end && t.kind != broken; t = s.next() {
+		last = t.pos
+	}
+	return last
+}
+
 // Locate returns the line and the column, in characters, of byte pos of src.
 // Both begin at 1.
 func Locate(src string, pos int) (line, column int) {

@@ -160,7 +160,10 @@ func (p *parser) statement() Statement {
 	case "ALTER":
 		return p.alter()
 	case "AUDIT":
-		p.expect("MATERIALIZED", "VIEW")
+		if !p.means("MATERIALIZED") {
+			p.fail("expected MATERIALIZED VIEW")
+		}
+		p.expect("VIEW")
 		return &AuditView{p.name("a view")}
 	}
 	return p.misspelt(first, verb)
