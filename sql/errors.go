@@ -91,7 +91,7 @@ func newSelectError(text string, err error) *selectError {
 	if n > len(text) {
 		// It is the last token, or the end. With more text behind, it gives up
 		// at the same place only if it is the token.
-		_, more := ast.Parse(text + " ,")
+		_, more := ast.Parse(text + ",")
 		if m, _ := placeOf(more); more == nil || m > n {
 			return &selectError{text, len(text)}
 		}

@@ -9,6 +9,7 @@ import (
 // rest of the text from there on.
 func TestWhereADefinitionCannotBeRead(t *testing.T) {
 	for text, want := range map[string]string{
+		"SELECT größe FROM hits":                 "öße FROM hits", // such names are quoted
 		"SELECT page,, bytes FROM hits":          ", bytes FROM hits",
 		"SELECT page FROM hits WHERE (bytes > 1": "",
 		"SELECT p + ":                            "",
@@ -21,7 +22,7 @@ func TestWhereADefinitionCannotBeRead(t *testing.T) {
 		"SELECT a FROM x WHERE a = 5 'it'":       "'it'",
 		"SELECT page FROM hits\nGROUP page":      "page",
 		"SELECT page AS order FROM hits":         "order FROM hits",
-		"SELECT größe,, b FROM hits":             ", b FROM hits",
+		"SELECT `größe`,, b FROM hits":           ", b FROM hits",
 	} {
 		_, err := parseText(text)
 		var syntax *selectError

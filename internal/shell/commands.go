@@ -17,7 +17,7 @@ import (
 func (sh *shell) command(ctx context.Context, name, arg string) error {
 	switch name {
 	case "help":
-		return sh.help(ctx, arg)
+		return sh.help(arg)
 	case "clear":
 		return nil
 	case "quit":
@@ -83,9 +83,9 @@ func (sh *shell) say(format string, args ...any) {
 	}
 }
 
-func (sh *shell) help(ctx context.Context, about string) error {
-	if about != "" { // the server's own, if it has one
-		return sh.statement(ctx, item{text: "HELP " + about})
+func (sh *shell) help(about string) error {
+	if about != "" {
+		return fmt.Errorf("there is no help on %s: help alone shows the commands, and docs/sql.md has the statements", about)
 	}
 	fmt.Fprintln(sh.out, "Statements end with ; or with \\G, which shows each row as a list. These are the shell's own commands:")
 	fmt.Fprintln(sh.out)

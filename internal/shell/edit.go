@@ -30,18 +30,7 @@ const (
 func (sh *shell) interactive(ctx context.Context) error {
 	sh.words = newWords(ctx, sh.s.db)
 	defer sh.words.close()
-	editor, err := readline.NewFromConfig(&readline.Config{
-		HistoryFile:            sh.history(),
-		HistoryLimit:           historySize,
-		DisableAutoSaveHistory: true,
-		HistorySearchFold:      true,
-		AutoComplete:           sh,
-		EOFPrompt:              "\n",
-		Undo:                   true,
-		Stdin:                  sh.cfg.Stdin,
-		Stdout:                 sh.cfg.Stdout,
-		Stderr:                 sh.cfg.Stderr,
-	})
+	editor, err := sh.newEditor(ctx)
 	if err != nil {
 		return err
 	}

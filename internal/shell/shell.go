@@ -64,10 +64,10 @@ func Run(ctx context.Context, cfg Config) error {
 		cfg: cfg, out: bufio.NewWriterSize(cfg.Stdout, 1<<16), format: cfg.Format, pager: cfg.Pager,
 		split: newSplitter(), color: terminal.Colors(cfg.Stdout),
 	}
-	sh.reads = len(cfg.Statements) == 0 && term.IsTerminal(int(cfg.Stdin.Fd())) && terminal.Is(cfg.Stdout)
+	sh.reads = len(cfg.Statements) == 0 && term.IsTerminal(int(cfg.Stdin.Fd())) && term.IsTerminal(stdoutFd(cfg.Stdout))
 	if sh.format == "" {
 		sh.format = "tsv"
-		if terminal.Is(cfg.Stdout) && (sh.reads || len(cfg.Statements) > 0) {
+		if term.IsTerminal(stdoutFd(cfg.Stdout)) && (sh.reads || len(cfg.Statements) > 0) {
 			sh.format = "table"
 		}
 	}
