@@ -124,9 +124,9 @@ func missingFunction(err error) error {
 		return err
 	}
 	if near := ddl.Nearest(m[1], functionNames()); near != "" {
-		return coded(1305, "42000", "function %s does not exist: did you mean %s?", strings.ToUpper(m[1]), strings.ToUpper(near))
+		return coded(1305, "42000", "FUNCTION %s does not exist: did you mean %s?", strings.ToUpper(m[1]), strings.ToUpper(near))
 	}
-	return coded(1305, "42000", "function %s does not exist", strings.ToUpper(m[1]))
+	return coded(1305, "42000", "FUNCTION %s does not exist", strings.ToUpper(m[1]))
 }
 
 var functionMissing = regexp.MustCompile(`^function: '(.*)' not found`)

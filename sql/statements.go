@@ -277,7 +277,7 @@ func (st *statement) other() string {
 	case *ddl.ShowCreateView:
 		return ": use SHOW CREATE STREAM " + ddl.QuoteName(p.Name.Name)
 	}
-	return ", which has nothing to compute"
+	return ", not a materialized view"
 }
 
 // noted tells of what IF EXISTS or IF NOT EXISTS has passed over: a note, as
