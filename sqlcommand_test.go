@@ -303,6 +303,20 @@ func TestConsole(t *testing.T) {
 		}
 	})
 
+	t.Run("WatchGoesOnAfterALostConnection", func(t *testing.T) {
+		c := openConsole(t, dir, "--watch", "100ms", "SELECT CONNECTION_ID() AS id, 1 AS one")
+		id := c.match(`\|\s+(\d+) \|   1 \|`)
+		query(t, dir, "KILL "+id)
+		c.expect("~ |")
+		if now := c.match(`\s+(\d+) \|   1 \|`); now == id {
+			t.Errorf("connection %s is not gone", id)
+		}
+		c.keys(ctrlC)
+		if err := c.end(); err != nil {
+			t.Errorf("after Ctrl-C: %v, want exit status 0", err)
+		}
+	})
+
 	t.Run("WatchWithinTheShell", func(t *testing.T) {
 		c := openConsole(t, dir)
 		c.expect("analytics> ")
@@ -349,6 +363,31 @@ func TestConsole(t *testing.T) {
 		c.keys("nopager\rSELECT 43;\r")
 		c.expect("\n| 43 |")
 	})
+}
+
+func TestAnInterruptEndsAGivenStatement(t *testing.T) {
+	dir := t.TempDir()
+	serve(t, dir)
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "sql", "--data", dir, "SELECT SLEEP(1000); SELECT 'more'")
+	cmd.Env = append(os.Environ(), asMain+"=1")
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	awaitRunning(t, dir, "SELECT SLEEP(1000)")
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != statusError {
+		t.Errorf("got %v, want exit status %d", err, statusError)
+	}
+	if strings.Contains(out.String(), "more") || !strings.HasPrefix(errs.String(), "ERROR 1317 (70100): ") {
+		t.Errorf("got %q and %q", out.String(), errs.String())
+	}
+	if strings.Contains(query(t, dir, "SHOW PROCESSLIST"), "SELECT SLEEP(1000)") {
+		t.Error("the statement still runs")
+	}
 }
 
 // query runs a statement of a test's own.

@@ -273,6 +273,26 @@ func TestNoTextBreaksCompletion(t *testing.T) {
 	})
 }
 
+func TestNoTextBreaksTheShell(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringOf(rapid.OneOf(rapid.Rune(), rapid.RuneFrom([]rune(" \n\\;'\"`/*-#!Gguwatchdelimiter")))).Draw(t, "text")
+		statements := 0
+		for _, it := range feed(text) {
+			if strings.TrimSpace(it.text) != it.text {
+				t.Fatalf("%q has space around it", it.text)
+			}
+			statements += len(it.text)
+		}
+		if statements > len(text) {
+			t.Fatalf("%d bytes of statements in %d of text", statements, len(text))
+		}
+		_, _ = completions(text, "analytics", new(names))
+		if line := oneLine(text); strings.Contains(line, "\n") {
+			t.Fatalf("%q has more than one line", line)
+		}
+	})
+}
+
 func answerOf(cols string, rows ...string) *snapshot {
 	s := new(snapshot)
 	for name := range strings.FieldsSeq(cols) {
