@@ -198,6 +198,10 @@ func (p *tsvPrinter) row(cells []cell) error {
 			_, _ = p.w.WriteString("NULL")
 			continue
 		}
+		if !bytes.ContainsAny(c, "\t\n\\\x00") {
+			_, _ = p.w.Write(c)
+			continue
+		}
 		for _, b := range c {
 			switch b {
 			case '\t':
