@@ -218,7 +218,6 @@ func TestCrashDuringRecompute(t *testing.T) {
 			if got != columns && got != with || answered && got != with {
 				t.Fatalf("OR REPLACE of %d columns by %d: now there are %d (answered: %v)", columns, with, got, answered)
 			}
-			columns = got
 		}
 		// It answers at once: what was there is served on.
 		for _, ending := range []string{"", kappa} {

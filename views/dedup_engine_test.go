@@ -129,12 +129,10 @@ func TestEventsSentAgainCountOnce(t *testing.T) {
 			s.send(71, 90)
 		}},
 	}
-	type stopping = struct {
-		do   func(s *resender)
-		lost int
-	}
 	for seed := range uint64(8) {
-		stops[fmt.Sprint("bits flipped, seed ", seed)] = stopping{do: func(s *resender) { s.flip(seed) }}
+		flipped := stops["restart"]
+		flipped.do = func(s *resender) { s.flip(seed) }
+		stops[fmt.Sprint("bits flipped, seed ", seed)] = flipped
 	}
 	for name, stop := range stops {
 		t.Run(name, func(t *testing.T) {

@@ -301,7 +301,9 @@ func TestReplacementOutlivesLoss(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
-	<-done
+	if err := <-done; err == nil {
+		t.Error("the statement succeeded")
+	}
 	if err := os.Remove(versionFile(dir, 1)); err != nil {
 		t.Fatal(err)
 	}
