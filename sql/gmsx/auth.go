@@ -61,7 +61,36 @@ func (m *authMethod) HandleAuthPluginData(c *mysql.Conn, user string, serverData
 	if m.a.opts.RequireTLS && !c.TLSEnabled() && addr.Network() != "unix" {
 		return nil, Error(3159, "HY000", "Connections using insecure transport are prohibited while --require_secure_transport=ON.")
 	}
-	getter, err := m.handle(c, user, serverData, clientData, addr)
+	getter, err := m.check(m.AuthMethod, c, user, serverData, clientData, addr)
+	if err != nil {
+		return nil, err
+	}
+	if lc := limited(c.Conn); lc != nil {
+		lc.authenticate(c, m, serverData)
+	}
+	c.Conn = &syntaxConn{Conn: c.Conn}
+	return getter, nil
+}
+
+// methodOf is the method by which a user logs in; for an unknown one, that of
+// a native password.
+func (m *authMethod) methodOf(c *mysql.Conn, user string) mysql.AuthMethod {
+	for _, other := range m.all {
+		if other.AllowClearTextWithoutTLS() && other.HandleUser(c, user) {
+			return other
+		}
+	}
+	for _, other := range m.all {
+		if other.Name() == mysql.MysqlNativePassword {
+			return other
+		}
+	}
+	return m.AuthMethod
+}
+
+// check asks a method whether the client knows the secret of an account.
+func (m *authMethod) check(method mysql.AuthMethod, c *mysql.Conn, user string, serverData, clientData []byte, addr net.Addr) (mysql.Getter, error) {
+	getter, err := handleAuth(method, c, user, serverData, clientData, addr)
 	if err != nil {
 		time.Sleep(loginPause)
 		using := "NO"
@@ -74,25 +103,21 @@ func (m *authMethod) HandleAuthPluginData(c *mysql.Conn, user string, serverData
 		}
 		return nil, Error(1045, "28000", "Access denied for user '%s'@'%s' (using password: %s)", user, host, using)
 	}
-	if lc := limited(c.Conn); lc != nil {
-		lc.authenticate()
-	}
-	c.Conn = &syntaxConn{Conn: c.Conn}
 	return getter, nil
 }
 
-// handle runs the method, which indexes the client's bytes without a look at
+// handleAuth runs a method, which indexes the client's bytes without a look at
 // how many there are.
-func (m *authMethod) handle(c *mysql.Conn, user string, serverData, clientData []byte, addr net.Addr) (_ mysql.Getter, err error) {
+func handleAuth(m mysql.AuthMethod, c *mysql.Conn, user string, serverData, clientData []byte, addr net.Addr) (_ mysql.Getter, err error) {
 	defer func() {
 		if recover() != nil {
 			err = errors.New("malformed authentication data")
 		}
 	}()
-	return m.AuthMethod.HandleAuthPluginData(c, user, serverData, clientData, addr)
+	return m.HandleAuthPluginData(c, user, serverData, clientData, addr)
 }
 
-// A syntaxConn corrects one error on its way out. The protocol underneath
+// A syntaxConn corrects one error on its way out, within TLS. The protocol underneath
 // parses what a client prepares before the handler sees it, and reports a
 // syntax error there as 1105 HY000. The packet's header has been written by
 // then, so that the correction is of the same length, as luck has it.

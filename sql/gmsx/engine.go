@@ -25,6 +25,7 @@ type Engine struct {
 	parser *parser
 	procs  *processList
 
+	questions  atomic.Uint64 // statements of connections, so far
 	internalID atomic.Uint32 // of sessions in process, above those of connections
 }
 

@@ -20,6 +20,8 @@ func ownFunctions(*Engine) []gms.Function {
 			return ctx.QueryTime().UTC().Truncate(24 * time.Hour), nil
 		}),
 	}
+	own = append(own, variableFunctions()...)
+	own = append(own, clientFunctions()...)
 	for _, name := range []string{"session_user", "system_user"} {
 		own = append(own, scalar(name, types.LongText, 0, func(ctx *gms.Context, _ []any) (any, error) {
 			c := ctx.Client()

@@ -13,6 +13,10 @@ const noFiles = "/nonexistent/weir"
 // setGlobals sets the system variables, which all engines of a process share.
 func setGlobals(o *Options) error {
 	bridgeLogs(o.Logger)
+	gms.SystemVariables.AddSystemVariables(clientVariables())
+	if err := gms.SystemVariables.AssignValues(platform()); err != nil {
+		return err
+	}
 	return gms.SystemVariables.AssignValues(map[string]any{
 		"secure_file_priv":   noFiles,
 		"local_infile":       int8(0),

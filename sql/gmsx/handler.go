@@ -11,6 +11,7 @@ import (
 	"github.com/dolthub/vitess/go/mysql"
 	"github.com/dolthub/vitess/go/sqltypes"
 	querypb "github.com/dolthub/vitess/go/vt/proto/query"
+	ast "github.com/dolthub/vitess/go/vt/sqlparser"
 )
 
 // A handler answers the commands of connections. It replaces the engine's own
@@ -32,6 +33,9 @@ var _ mysql.BinlogReplicaHandler = (*handler)(nil)
 
 // NewConnection begins a connection, which has not logged in yet.
 func (h *handler) NewConnection(c *mysql.Conn) {
+	if lc := limited(c.Conn); lc != nil {
+		lc.handler = h
+	}
 	h.sm.AddConn(c)
 	gms.StatusVariables.IncrementGlobal("Connections", 1)
 }
@@ -79,7 +83,12 @@ func (h *handler) ComStmtExecute(_ context.Context, c *mysql.Conn, p *mysql.Prep
 
 // ComPrepare parses and plans a statement to be executed later, and returns
 // the columns that it will have.
-func (h *handler) ComPrepare(_ context.Context, c *mysql.Conn, query string, _ *mysql.PrepareData) (_ []*querypb.Field, err error) {
+func (h *handler) ComPrepare(_ context.Context, c *mysql.Conn, query string, p *mysql.PrepareData) (_ []*querypb.Field, err error) {
+	own := false // the text is the client's, and not yet parsed
+	if lc := limited(c.Conn); lc != nil && lc.tap != nil && lc.tap.prepare != nil {
+		query, own = *lc.tap.prepare, true
+		lc.tap.prepare = nil
+	}
 	ctx, err := h.sm.NewContextWithQuery(h.ctx, c, query)
 	if err != nil {
 		return nil, mapError(h.ctx, err)
@@ -100,7 +109,20 @@ func (h *handler) ComPrepare(_ context.Context, c *mysql.Conn, query string, _ *
 		err = mapError(ctx, err)
 	}()
 
-	node, err := h.e.engine.PrepareQuery(ctx, query)
+	stmt, _, _, err := h.e.parser.Parse(ctx, query, false)
+	if errors.Is(err, ast.ErrEmpty) {
+		return nil, Error(1065, "42000", "Query was empty")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if own {
+		p.PrepareStmt = query
+		p.ParamsCount = parameters(stmt)
+		p.ParamsType = make([]int32, p.ParamsCount)
+		p.BindVars = make(map[string]*querypb.BindVariable, p.ParamsCount)
+	}
+	node, err := h.e.engine.PrepareParsedQuery(ctx, query, query, stmt)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +138,17 @@ func (h *handler) ComPrepare(_ context.Context, c *mysql.Conn, query string, _ *
 		return nil, nil
 	}
 	return fieldsOf(ctx, node.Schema()), nil
+}
+
+// parameters counts the question marks of a statement.
+func parameters(stmt ast.Statement) (n uint16) {
+	_ = ast.Walk(func(node ast.SQLNode) (bool, error) {
+		if v, ok := node.(*ast.SQLVal); ok && v.Type == ast.ValArg {
+			n++
+		}
+		return true, nil
+	}, stmt)
+	return n
 }
 
 var errReplication = errors.New("replication is not supported")

@@ -1,11 +1,14 @@
 package gmsx
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"net"
 	"sync"
 	"time"
+
+	"github.com/dolthub/vitess/go/mysql"
 )
 
 const (
@@ -167,18 +170,34 @@ type limitConn struct {
 	header    [packetHeader]byte // of the packet whose header is being read
 	headerLen int
 	left      int // bytes of the current packet still to come
+
+	mariadb bool     // the client has said that it is MariaDB's library
+	handler *handler // of the connection's commands
+	tap     *tap     // nil before the login, and within TLS
 }
 
 var errTooLarge = errors.New("packet is larger than allowed")
 
-// authenticate lifts the limits of the login phase.
-func (c *limitConn) authenticate() {
+// authenticate lifts the limits of the login phase, which has ended by auth
+// with salt.
+func (c *limitConn) authenticate(conn *mysql.Conn, auth *authMethod, salt []byte) {
 	c.authenticated = true
 	c.packetMax = c.l.opts.MaxPacket + preAuthMax
 	c.l.loggedIn(c)
+	if !c.encrypted && c.handler != nil && c.left == 0 && c.headerLen == 0 {
+		c.tap = newTap(c, conn, auth, salt)
+	}
 }
 
 func (c *limitConn) Read(p []byte) (int, error) {
+	if c.tap != nil {
+		return c.tap.Read(p)
+	}
+	return c.read(p)
+}
+
+// read reads what the client sends, within the limits.
+func (c *limitConn) read(p []byte) (int, error) {
 	deadline := c.deadline
 	if c.authenticated {
 		deadline = time.Now().Add(c.l.opts.IdleTimeout)
@@ -188,6 +207,9 @@ func (c *limitConn) Read(p []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(p)
 	c.unread += n
+	if !c.authenticated && bytes.Contains(p[:n], mariadbLibrary) {
+		c.mariadb = true
+	}
 	if c.unread > c.packetMax || !c.fits(p[:n]) {
 		if !c.encrypted {
 			_, _ = c.Conn.Write(errPacket(c.header[3]+1, 1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes"))
@@ -225,6 +247,9 @@ func (c *limitConn) fits(p []byte) bool {
 	}
 	return true
 }
+
+// mariadbLibrary is how MariaDB's library says what it is when it logs in.
+var mariadbLibrary = []byte("\x0c_client_name\x0alibmariadb")
 
 // sslRequestLen is the length of the packet by which a client asks for TLS. A
 // login packet is longer.

@@ -40,6 +40,9 @@ func (p *parser) ParseOneWithOptions(ctx context.Context, query string, o ast.Pa
 	}
 	stmt, n, err := p.Parser.ParseOneWithOptions(ctx, query, o)
 	if err != nil {
+		if stmt := p.retry(ctx, first, o, err); stmt != nil {
+			return stmt, len(query) - len(rest), nil
+		}
 		return nil, n, syntaxError(err)
 	}
 	stmt, err = p.rewrite(stmt)
@@ -58,19 +61,39 @@ func (p *parser) ParseWithOptions(ctx context.Context, query string, delimiter r
 	}
 	stmt, parsed, rest, err := p.Parser.ParseWithOptions(ctx, query, delimiter, multi, o)
 	if err != nil {
+		if delimiter == ';' {
+			first, tail := splitStatement(query)
+			tail = strings.TrimLeft(tail, "; \t\r\n")
+			if stmt := p.retry(ctx, first, o, err); stmt != nil && (multi || trimComments(tail) == "") {
+				return stmt, strings.TrimSpace(first), tail, nil
+			}
+		}
 		return nil, parsed, rest, syntaxError(err)
 	}
 	stmt, err = p.rewrite(stmt)
 	return stmt, parsed, rest, err
 }
 
+// traditional is EXPLAIN that names the format that it has without one.
+var traditional = phrase(`(EXPLAIN|DESC|DESCRIBE) FORMAT~=~'?TRADITIONAL'? (.*)`)
+
 // hook asks the hook for a statement of its own.
 func (p *parser) hook(ctx context.Context, query string) (ast.Statement, bool, error) {
-	if p.e.opts.ParseHook == nil {
-		return nil, false, nil
-	}
 	query = strings.TrimSpace(trimComments(query))
 	if query == "" {
+		return nil, false, nil
+	}
+	if a := p.e.early(query); a != nil {
+		return inject(a), true, nil
+	}
+	switch firstWord(query) {
+	case "explain", "desc", "describe":
+		if plain := traditional.ReplaceAllString(query, "$1 $2"); plain != query {
+			stmt, err := p.ParseSimple(plain)
+			return stmt, true, err
+		}
+	}
+	if p.e.opts.ParseHook == nil {
 		return nil, false, nil
 	}
 	stmt, ok, err := p.e.opts.ParseHook(ctx, query)
@@ -125,6 +148,7 @@ func (p *parser) rewrite(stmt ast.Statement) (ast.Statement, error) {
 		return nil, err
 	}
 	for _, u := range unions {
+		alignConstants(u)
 		if err := balanceUnion(u, recursive); err != nil {
 			return nil, err
 		}

@@ -24,6 +24,7 @@ const ruleBase = 10000
 // addRules gives the analyzer our rules and then the user's.
 func addRules(b *analyzer.Builder, rules []Rule) {
 	all := append([]Rule{
+		{Early: true, Apply: plainCasts},
 		{Early: true, Apply: plainDecimals},
 		{Early: true, Apply: typeLiterals},
 		{Early: true, Apply: safeLikes},

@@ -3,6 +3,7 @@ package gmsx
 import (
 	"errors"
 	"io"
+	"strings"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/types"
@@ -26,6 +27,7 @@ func (h *handler) run(c *mysql.Conn, cmd *command, cb mysql.ResultSpoolFn) (rest
 	if err != nil {
 		return "", mapError(h.ctx, err)
 	}
+	h.e.questions.Add(1)
 	s := sessionOf(c)
 	if !s.enter() {
 		// A session's state is not made for two statements at once.
@@ -100,6 +102,9 @@ func (h *handler) execute(ctx *gms.Context, c *mysql.Conn, s *Session, cmd *comm
 	}
 	// The rows' memory may go with them, so that they are sent before they
 	// are closed.
+	if show, ok := stmt.(*ast.Show); ok && strings.EqualFold(show.Type, "collation") {
+		schema = mysqlNames(schema)
+	}
 	if err := stream(ctx, schema, rows, cmd.prepared == nil, func(r *sqltypes.Result) error { return cb(r, more) }); err != nil {
 		return rest, err
 	}

@@ -75,6 +75,9 @@ func (e *Engine) buildSession(ctx context.Context, c *mysql.Conn, addr string) (
 	if err := s.SetSessionVariable(gms.NewEmptyContext(), "max_execution_time", e.opts.StatementTimeout.Milliseconds()); err != nil {
 		return nil, err
 	}
+	if lc := limited(c.Conn); lc != nil {
+		s.plainJSON = lc.mariadb
+	}
 	c.ClientData = s
 	e.procs.ConnectionReady(s)
 	return s, nil

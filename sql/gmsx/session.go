@@ -19,8 +19,9 @@ import (
 type Session struct {
 	*gms.BaseSession
 
-	prepared []string    // texts in the engine's cache, oldest first
-	running  atomic.Bool // a statement of the connection runs
+	prepared  []string    // texts in the engine's cache, oldest first
+	plainJSON bool        // the client knows no type JSON: it gets LONGTEXT, as of MariaDB
+	running   atomic.Bool // a statement of the connection runs
 
 	mu    sync.Mutex
 	depth int             // statements within statements
@@ -229,5 +230,12 @@ func (s *Session) timeout(ctx *gms.Context) time.Duration {
 		return 0
 	}
 	ms, _ := v.(int64)
-	return time.Duration(max(0, ms)) * time.Millisecond
+	d := time.Duration(max(0, ms)) * time.Millisecond
+	// MariaDB's clients set another variable, in seconds.
+	if v, err := s.GetSessionVariable(ctx, "max_statement_time"); err == nil {
+		if sec, _ := v.(float64); sec > 0 && (d == 0 || sec < d.Seconds()) {
+			d = time.Duration(sec * float64(time.Second))
+		}
+	}
+	return d
 }

@@ -181,6 +181,9 @@ func (e *encoder) value(ctx *gms.Context, t gms.Type, v any) (sqltypes.Value, er
 		if val, err = t.SQL(ctx, free, v); err != nil {
 			return sqltypes.NULL, err
 		}
+		if dt, ok := t.(gms.DatetimeType); ok && dt.Precision() > 0 {
+			val = wholeFraction(val, dt.Precision())
+		}
 	}
 	n := val.Len()
 	e.bytes += n
@@ -190,6 +193,22 @@ func (e *encoder) value(ctx *gms.Context, t gms.Type, v any) (sqltypes.Value, er
 		e.chunk = e.chunk[:cap(e.chunk)]
 	}
 	return val, nil
+}
+
+// wholeFraction gives a fraction of a second all the digits of its column: the
+// engine leaves zeros at the end out. A whole second stays without a fraction,
+// since the engine takes what has none, FROM_UNIXTIME for instance, for a
+// DATETIME(6).
+func wholeFraction(v sqltypes.Value, digits int) sqltypes.Value {
+	const seconds = len("2006-01-02 15:04:05")
+	text := v.ToBytes()
+	if len(text) <= seconds || text[seconds] != '.' || len(text) >= seconds+1+digits {
+		return v
+	}
+	for len(text) < seconds+1+digits {
+		text = append(text, '0')
+	}
+	return sqltypes.MakeTrusted(v.Type(), text)
 }
 
 // appendDouble writes a DOUBLE as MySQL does: the fewest digits that read back
@@ -219,6 +238,8 @@ func appendDouble(b []byte, f float64, bits int) []byte {
 // fieldsOf describes columns to a client.
 func fieldsOf(ctx *gms.Context, schema gms.Schema) []*querypb.Field {
 	results := ctx.GetCharacterSetResults()
+	session := SessionOf(ctx)
+	plainJSON := session != nil && session.plainJSON
 	fields := make([]*querypb.Field, len(schema))
 	for i, c := range schema {
 		f := &querypb.Field{
@@ -237,6 +258,9 @@ func fieldsOf(ctx *gms.Context, schema gms.Schema) []*querypb.Field {
 			f.Charset = uint32(gms.Collation_binary)
 		case results != gms.CharacterSet_Unspecified:
 			f.Charset = uint32(results)
+		}
+		if plainJSON && f.Type == querypb.Type_JSON {
+			f.Type = querypb.Type_TEXT
 		}
 		var flags querypb.MySqlFlag
 		if !c.Nullable {
