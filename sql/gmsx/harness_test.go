@@ -249,3 +249,12 @@ func testTables() []*testTable {
 	big.row = func(i int) gms.Row { return gms.Row{int64(i), "row", float64(i)} }
 	return []*testTable{nums, pairs, windows, more, big}
 }
+
+// numberOf is the number of a client's error, 0 for any other.
+func numberOf(err error) uint16 {
+	var e *mysql.MySQLError
+	if errors.As(err, &e) {
+		return e.Number
+	}
+	return 0
+}

@@ -2,12 +2,14 @@ package gmsx
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"strconv"
 	"strings"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/types"
+	"github.com/dolthub/vitess/go/mysql"
 	ast "github.com/dolthub/vitess/go/vt/sqlparser"
 )
 
@@ -468,7 +470,7 @@ func tableCheck(e *Engine, ctx *gms.Context, m []string) (rows []gms.Row, _ erro
 		case err != nil && full == "":
 			return nil, err
 		case err != nil:
-			rows = append(rows, gms.Row{full, op, "Error", err.Error()}, gms.Row{full, op, "status", "Operation failed"})
+			rows = append(rows, gms.Row{full, op, "Error", messageOf(err)}, gms.Row{full, op, "status", "Operation failed"})
 		case op == "check":
 			rows = append(rows, gms.Row{full, op, "status", "OK"})
 		default:
@@ -476,6 +478,15 @@ func tableCheck(e *Engine, ctx *gms.Context, m []string) (rows []gms.Row, _ erro
 		}
 	}
 	return rows, nil
+}
+
+// messageOf is what an error says, without its numbers.
+func messageOf(err error) string {
+	var own *mysql.SQLError
+	if errors.As(err, &own) {
+		return own.Message
+	}
+	return err.Error()
 }
 
 // checksum answers CHECKSUM TABLE as MySQL does where a table keeps none.
