@@ -1,0 +1,20 @@
+SELECT DATABASE() AS `db_name`;
+SELECT VERSION() AS `version`;
+SELECT version() AS version, @@sql_mode AS mode;
+select * from information_schema.columns where table_name = 'requests_by_minute' and table_schema = 'analytics';
+select * from information_schema.tables where table_name = 'requests_by_minute' and table_schema = database();
+SHOW INDEX FROM `requests_by_minute` FROM `analytics`;
+SHOW FULL COLUMNS FROM `requests_by_minute`;
+SELECT CONSTRAINT_NAME AS constraint_name, TABLE_NAME AS tableName, COLUMN_NAME AS columnName, REFERENCED_TABLE_NAME AS referencedTableName FROM INFORMATION_SCHEMA.KEY_COLUMN_USAGE WHERE CONSTRAINT_NAME!='PRIMARY' AND REFERENCED_TABLE_NAME IS NOT NULL AND CONSTRAINT_SCHEMA='analytics';
+SELECT s.* FROM (SELECT * FROM `INFORMATION_SCHEMA`.`STATISTICS` WHERE `TABLE_SCHEMA` = 'analytics') s LEFT JOIN (SELECT * FROM `INFORMATION_SCHEMA`.`REFERENTIAL_CONSTRAINTS` WHERE `CONSTRAINT_SCHEMA` = 'analytics') rc ON s.`INDEX_NAME` = rc.`CONSTRAINT_NAME` AND s.`TABLE_SCHEMA` = rc.`CONSTRAINT_SCHEMA` WHERE s.`INDEX_NAME` != 'PRIMARY' AND rc.`CONSTRAINT_NAME` IS NULL;
+SELECT * FROM `INFORMATION_SCHEMA`.`SCHEMATA` WHERE `SCHEMA_NAME` = 'analytics';
+SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
+set transaction isolation level read committed;
+START TRANSACTION;
+SELECT 1+1 AS result;
+COMMIT;
+start transaction read only;
+rollback;
+SHOW SESSION VARIABLES LIKE 'collation_connection';
+-- prepared
+SELECT COUNT(*) AS n FROM requests_by_minute WHERE status = '200';

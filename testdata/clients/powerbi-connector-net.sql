@@ -1,0 +1,18 @@
+SHOW VARIABLES;
+SELECT TIMEDIFF(NOW(), UTC_TIMESTAMP());
+SHOW COLLATION;
+SET NAMES utf8mb4;
+SET character_set_results=NULL;
+SET SQL_SELECT_LIMIT = 1;
+SET SQL_SELECT_LIMIT = DEFAULT;
+SHOW WARNINGS;
+SELECT @@max_allowed_packet, @@character_set_client, @@character_set_connection, @@license, @@sql_mode, @@lower_case_table_names, @@autocommit;
+SHOW TABLE STATUS FROM `analytics`;
+SHOW TABLE STATUS FROM `analytics` WHERE Comment <> 'VIEW';
+SHOW FULL COLUMNS FROM `analytics`.`requests_by_minute`;
+SELECT TABLE_CATALOG, TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys') ORDER BY TABLE_SCHEMA, TABLE_NAME;
+SELECT * FROM INFORMATION_SCHEMA.VIEWS WHERE TABLE_SCHEMA LIKE 'analytics';
+SELECT * FROM INFORMATION_SCHEMA.TRIGGERS WHERE TRIGGER_SCHEMA = 'analytics';
+SELECT * FROM INFORMATION_SCHEMA.PARAMETERS WHERE SPECIFIC_SCHEMA = 'analytics';
+SELECT * FROM INFORMATION_SCHEMA.ROUTINES WHERE 1=1 AND ROUTINE_SCHEMA LIKE 'analytics';
+select `_`.`status`, sum(`_`.`requests`) as `a0` from (select `status`, `requests` from `analytics`.`requests_by_minute` `$Table`) as `_` group by `_`.`status` order by `_`.`status` limit 1000001;

@@ -1,0 +1,11 @@
+show variables like 'lower_case_table_names';
+SHOW CREATE TABLE `analytics`.`requests_by_minute`;
+SELECT DATE(minute) AS __timestamp, SUM(requests) AS `SUM(requests)` FROM requests_by_minute WHERE minute >= STR_TO_DATE('2020-01-01 00:00:00.000000', '%Y-%m-%d %H:%i:%s.%f') AND minute < STR_TO_DATE('2030-01-01 00:00:00', '%Y-%m-%d %H:%i:%s') GROUP BY DATE(minute) ORDER BY `SUM(requests)` DESC LIMIT 50000;
+SELECT DATE_ADD(DATE(minute), INTERVAL (HOUR(minute)*60*60 + MINUTE(minute)*60 + SECOND(minute)) SECOND) AS t, COUNT(*) AS n FROM requests_by_minute GROUP BY 1;
+SELECT DATE(DATE_SUB(minute, INTERVAL DAYOFMONTH(minute) - 1 DAY)) AS mon, COUNT(*) AS n FROM requests_by_minute GROUP BY 1;
+SELECT MAKEDATE(YEAR(minute), 1) + INTERVAL QUARTER(minute) QUARTER - INTERVAL 1 QUARTER AS q, COUNT(*) AS n FROM requests_by_minute GROUP BY 1;
+SELECT DATE(DATE_SUB(minute, INTERVAL DAYOFYEAR(minute) - 1 DAY)) AS y FROM requests_by_minute LIMIT 1;
+SELECT status, COUNT(*) AS count FROM requests_by_minute GROUP BY status HAVING COUNT(*) > 0 ORDER BY count DESC LIMIT 100;
+SELECT COUNT(*) AS rowcount FROM (SELECT status FROM requests_by_minute GROUP BY status) AS rowcount_qry;
+EXPLAIN SELECT * FROM requests_by_minute;
+SELECT * FROM (SELECT status, requests, ROW_NUMBER() OVER (PARTITION BY status ORDER BY minute DESC) AS rn FROM requests_by_minute) x WHERE rn = 1;

@@ -1,0 +1,10 @@
+SET SQL_AUTO_IS_NULL = 0;
+SET character_set_results = NULL;
+SELECT 1 AS `COL` FROM (SELECT 1 AS `COL`) AS `SUBQUERY` GROUP BY 1 HAVING COUNT(1) > 0;
+SELECT SUM(1) AS `COL` FROM (SELECT 1 AS `COL`) AS `SUBQUERY` HAVING COUNT(1) > 0;
+DROP TABLE IF EXISTS `#Tableau_connect`;
+SHOW KEYS FROM `analytics`.`requests_by_minute`;
+SELECT A.REFERENCED_TABLE_SCHEMA, A.REFERENCED_TABLE_NAME, A.TABLE_NAME, B.UPDATE_RULE FROM INFORMATION_SCHEMA.KEY_COLUMN_USAGE A JOIN INFORMATION_SCHEMA.REFERENTIAL_CONSTRAINTS B ON A.CONSTRAINT_NAME = B.CONSTRAINT_NAME AND A.TABLE_SCHEMA = 'analytics' ORDER BY A.CONSTRAINT_NAME;
+SELECT `requests_by_minute`.`status` AS `status`, SUM(`requests_by_minute`.`requests`) AS `sum:requests:ok`, ADDDATE(DATE_FORMAT(`requests_by_minute`.`minute`, '%Y-%m-01 00:00:00'), INTERVAL 0 SECOND) AS `tmn:minute:ok` FROM `requests_by_minute` GROUP BY 1, 3;
+SELECT YEAR(`minute`) AS `yr:minute:ok`, QUARTER(`minute`) AS `qr`, MIN(`requests`) AS lo, MAX(`requests`) AS hi FROM `requests_by_minute` GROUP BY 1, 2 HAVING COUNT(1) > 0;
+SELECT * FROM `requests_by_minute` LIMIT 0;
