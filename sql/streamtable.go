@@ -10,6 +10,7 @@ import (
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 
+	"weir/sql/ddl"
 	"weir/views"
 	"weir/views/column"
 )
@@ -50,8 +51,15 @@ func (t *streamTable) String() string { return t.Name() }
 // Collation implements gms.Table.
 func (t *streamTable) Collation() gms.CollationID { return gms.Collation_Default }
 
-// Comment implements gms.CommentedTable.
-func (t *streamTable) Comment() string { return "stream of events" }
+// Comment implements gms.CommentedTable: what CREATE STREAM said.
+func (t *streamTable) Comment() string {
+	if stmt, err := ddl.Parse(t.stream.Def.Text); err == nil {
+		if create, ok := stmt.(*ddl.CreateStream); ok && create.Comment != "" {
+			return create.Comment
+		}
+	}
+	return "stream of events"
+}
 
 // Schema implements gms.Table: the columns that are read.
 func (t *streamTable) Schema() gms.Schema {

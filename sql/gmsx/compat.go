@@ -34,6 +34,41 @@ func (p *privilegesIter) Next(ctx *gms.Context) (gms.Row, error) {
 	return row, err
 }
 
+// showTableStatus fills in the Comment of SHOW TABLE STATUS.
+func showTableStatus(ctx *gms.Context, n *plan.ShowTableStatus, row gms.Row) (gms.RowIter, error) {
+	iter, err := rowexec.DefaultBuilder.Build(ctx, n, row)
+	if err != nil {
+		return nil, err
+	}
+	return &commentsIter{RowIter: iter, db: n.Database(), at: n.Schema().IndexOfColName("Comment")}, nil
+}
+
+type commentsIter struct {
+	gms.RowIter
+	db gms.Database
+	at int
+}
+
+func (c *commentsIter) Next(ctx *gms.Context) (gms.Row, error) {
+	row, err := c.RowIter.Next(ctx)
+	if err != nil || c.at < 0 || c.at >= len(row) || row[c.at] != nil && row[c.at] != "" {
+		return row, err
+	}
+	name, _ := row[0].(string)
+	t, ok, err := c.db.GetTableInsensitive(ctx, name)
+	if err != nil || !ok {
+		return row, nil //nolint:nilerr // a table without a comment, or gone meanwhile
+	}
+	if w, ok := t.(gms.TableWrapper); ok {
+		t = w.Underlying()
+	}
+	if ct, ok := t.(gms.CommentedTable); ok {
+		row = row.Copy()
+		row[c.at] = ct.Comment()
+	}
+	return row, nil
+}
+
 // started is about when the process began.
 var started = time.Now()
 
