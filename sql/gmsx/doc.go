@@ -25,10 +25,13 @@
 // ParseHook gets the text of one statement, without comments in front and
 // without its ';'. It returns a [Statement], whose Schema is nil for one that
 // returns no rows, and whose Access is checked before RowIter runs it. Such
-// statements work in text, alone and among others; clients cannot prepare
-// them, as the protocol parses what is prepared by itself. RewriteHook does
-// apply to what is prepared, and to the definitions of stored views when they
-// are read.
+// statements work in text, alone and among others, and prepared, except within
+// TLS, where the protocol parses what is prepared by itself. RewriteHook
+// applies to all, and to the definitions of stored views when they are read.
+//
+// What clients send and the engine's parser does not know is said in other
+// words, or answered, before it is refused; what the hooks make of the other
+// words counts.
 //
 // A statement is stopped by KILL, by the end of its client or of Serve, and, if
 // it is a SELECT, SHOW or EXPLAIN, by max_execution_time: its context ends.

@@ -79,28 +79,34 @@ func init() {
 	answers = []answer{
 		{form: phrase(`SHOW ERRORS(?: LIMIT .*)?`), early: true, columns: "Level text, Code int, Message text", rows: noRows},
 		{form: phrase(`SHOW COUNT~\(~\*~\) ERRORS`), early: true, columns: "@@session.error_count int", rows: fixed(gms.Row{int64(0)})},
-		{form: phrase(`SHOW COUNT~\(~\*~\) WARNINGS`), early: true, columns: "@@session.warning_count int",
+		{
+			form: phrase(`SHOW COUNT~\(~\*~\) WARNINGS`), early: true, columns: "@@session.warning_count int",
 			rows: func(_ *Engine, ctx *gms.Context, _ []string) ([]gms.Row, error) {
 				return []gms.Row{{int64(len(ctx.Session.Warnings()))}}, nil
-			}},
+			},
+		},
 		{form: phrase(`FLUSH (?:LOCAL |NO_WRITE_TO_BINLOG )?(?:STATUS|LOGS|HOSTS|QUERY CACHE|(?:\w+ )?LOGS|USER_RESOURCES|OPTIMIZER_COSTS)`), early: true, rows: noRows},
 		{form: phrase(`RESET QUERY CACHE`), early: true, rows: noRows},
 		{form: phrase(`SHOW OPEN TABLES\b.*`), columns: "Database text, Table text, In_use int, Name_locked int", rows: noRows},
 		{form: phrase(`SHOW ENGINE \w+ (?:STATUS|MUTEX|LOGS)`), columns: "Type text, Name text, Status text", rows: noRows},
 		{form: phrase(`SHOW PROFILES`), columns: "Query_ID int, Duration double, Query text", rows: noRows},
 		{form: phrase(`SHOW PROFILE\b.*`), columns: "Status text, Duration double", rows: noRows},
-		{form: phrase(`SHOW (?:MASTER|BINARY) LOGS`), columns: "Log_name text, File_size int",
+		{
+			form: phrase(`SHOW (?:MASTER|BINARY) LOGS`), columns: "Log_name text, File_size int",
 			rows: func(*Engine, *gms.Context, []string) ([]gms.Row, error) {
 				return nil, Error(1381, "HY000", "You are not using binary logging")
-			}},
+			},
+		},
 		{form: phrase(`SHOW (?:BINLOG|RELAYLOG) EVENTS\b.*`), columns: binlogColumns, rows: noRows},
 		{form: phrase(`SHOW (?:SLAVE HOSTS|REPLICAS)`), columns: "Server_Id int, Host text, Port int, Source_Id int, Replica_UUID text", rows: noRows},
 		{form: phrase(`SHOW CREATE USER(?: CURRENT_USER(?:~\(~\))?)?`), columns: "CREATE USER text", rows: showCreateUser},
 		{form: phrase(`HELP .*`), columns: "name text, description text, example text", rows: noRows},
 		{form: phrase(`XA RECOVER(?: .*)?`), columns: "formatID int, gtrid_length int, bqual_length int, data text", rows: noRows},
 		{form: phrase(`DO (.*)`), rows: do},
-		{form: phrase(`(CHECK|OPTIMIZE|REPAIR)(?: LOCAL| NO_WRITE_TO_BINLOG)? TABLES? (.*?)(?: FOR UPGRADE| QUICK| FAST| MEDIUM| EXTENDED| CHANGED| USE_FRM)*`),
-			columns: "Table text, Op text, Msg_type text, Msg_text text", rows: tableCheck},
+		{
+			form:    phrase(`(CHECK|OPTIMIZE|REPAIR)(?: LOCAL| NO_WRITE_TO_BINLOG)? TABLES? (.*?)(?: FOR UPGRADE| QUICK| FAST| MEDIUM| EXTENDED| CHANGED| USE_FRM)*`),
+			columns: "Table text, Op text, Msg_type text, Msg_text text", rows: tableCheck,
+		},
 		{form: phrase(`CHECKSUM TABLES? (.*?)(?: QUICK| EXTENDED)?`), columns: "Table text, Checksum int", rows: checksum},
 		{form: phrase(`(?:EXPLAIN|DESC|DESCRIBE) FORMAT~=~'?JSON'? (.*)`), columns: "EXPLAIN text", rows: explainJSON},
 	}
