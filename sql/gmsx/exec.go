@@ -51,6 +51,8 @@ func (x *execBuilder) Build(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowI
 		return x.setOp(ctx, n, row)
 	case *plan.ShowColumns:
 		return showColumns(ctx, n, row)
+	case *plan.ShowVariables:
+		return showVariables(ctx, n, row)
 	case *plan.ShowTableStatus:
 		return showTableStatus(ctx, n, row)
 	case *plan.ShowStatus:

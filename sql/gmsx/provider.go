@@ -11,6 +11,7 @@ import (
 type provider struct {
 	gms.DatabaseProvider
 	functions map[string]gms.Function
+	perf      *perfDatabase
 }
 
 var (
@@ -20,7 +21,7 @@ var (
 )
 
 func newProvider(e *Engine) *provider {
-	p := &provider{DatabaseProvider: e.opts.Provider, functions: map[string]gms.Function{}}
+	p := &provider{DatabaseProvider: e.opts.Provider, functions: map[string]gms.Function{}, perf: &perfDatabase{e: e}}
 	for _, f := range ownFunctions(e) {
 		p.functions[f.FunctionName()] = f
 	}
@@ -29,6 +30,19 @@ func newProvider(e *Engine) *provider {
 	}
 	p.functions[aggregateCarrier] = e.aggregates()
 	return p
+}
+
+// Database gives the user's databases, and one that is not among AllDatabases.
+func (p *provider) Database(ctx *gms.Context, name string) (gms.Database, error) {
+	db, err := p.DatabaseProvider.Database(ctx, name)
+	if err != nil && strings.EqualFold(name, perfSchema) {
+		return p.perf, nil
+	}
+	return db, err
+}
+
+func (p *provider) HasDatabase(ctx *gms.Context, name string) bool {
+	return p.DatabaseProvider.HasDatabase(ctx, name) || strings.EqualFold(name, perfSchema)
 }
 
 func (p *provider) Function(ctx *gms.Context, name string) (gms.Function, bool) {
