@@ -1,6 +1,6 @@
 // Command bench measures weir beside its ceilings, in one run on one machine:
 //
-//	go run ./bench [-events N] [-deliveries ROUNDS]
+//	go run ./bench [-events N] [-deliveries ROUNDS] [-queries ROUNDS [-rows N,…] [-dir DIR] [-only TEXT]]
 //
 // It starts the server as users run it, publishes from a process of its own
 // over TCP with acknowledgements, and prints
@@ -15,6 +15,12 @@
 //
 // With -deliveries it prints the live rate with each delivery of views, and with
 // a log that is synced before each acknowledgement, instead.
+//
+// With -queries it prints what reading a view costs, on the view, on its batch
+// layer alone, and on a table of Debian's MariaDB (package mariadb-server) with
+// the same rows and the same primary key; answers are compared before time is
+// taken. With -dir the data stays there for the next run, and -only times the
+// queries whose names have the text.
 //
 // Figures vary with what else the machine does; compare them within a run.
 package main
@@ -53,6 +59,10 @@ func main() {
 	bare := flag.String("jetstream", "", "be a JetStream without weir, in this directory")
 	rate := flag.Int("rate", 0, "publisher: events a second; 0 is as fast as it goes")
 	rounds := flag.Int("deliveries", 0, "measure the deliveries instead, in this many rounds")
+	reading := flag.Int("queries", 0, "measure queries instead, in this many rounds")
+	rows := flag.String("rows", "100000,1000000", "queries: rows of the view, several in turn")
+	kept := flag.String("dir", "", "queries: keep the data here")
+	only := flag.String("only", "", "queries: those with this in their names")
 	flag.Parse()
 	ctx := context.Background()
 	var err error
@@ -61,6 +71,8 @@ func main() {
 		err = publishEvents(ctx, *publish, *events, *rate)
 	case *bare != "":
 		err = serveJetStream(ctx, *bare)
+	case *reading > 0:
+		err = runQueries(ctx, *kept, *rows, *only, *reading)
 	default:
 		err = run(ctx, *events, *rounds)
 	}
@@ -85,9 +97,9 @@ func run(ctx context.Context, events, rounds int) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	bin := filepath.Join(dir, "weir")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "weir").CombinedOutput(); err != nil {
-		return fmt.Errorf("build weir: %w\n%s", err, out)
+	bin, err := build(ctx, dir)
+	if err != nil {
+		return err
 	}
 	fmt.Printf("%d events a run, %d CPUs, %s\n\n", events, runtime.GOMAXPROCS(0), runtime.Version())
 	if rounds > 0 {
@@ -118,12 +130,23 @@ func run(ctx context.Context, events, rounds int) error {
 	return recompute(ctx, bin, data, events)
 }
 
+// build returns the path of weir's program, made in dir.
+func build(ctx context.Context, dir string) (string, error) {
+	bin := filepath.Join(dir, "weir")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "weir").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build weir: %w\n%s", err, out)
+	}
+	return bin, nil
+}
+
 // A weir is a server that runs.
 type weir struct {
 	ctx  context.Context // of the run; a field, since every method is a step of one run
 	cmd  *exec.Cmd
 	db   *gosql.DB
 	nats string
+
+	mysql string // host:port
 }
 
 func start(ctx context.Context, bin, data string) (*weir, error) {
@@ -143,7 +166,7 @@ func start(ctx context.Context, bin, data string) (*weir, error) {
 			return nil, errors.New("the server does not become ready")
 		}
 	}
-	w.nats = ends.NATS
+	w.nats, w.mysql = ends.NATS, ends.MySQL
 	var err error
 	w.db, err = gosql.Open("mysql", "root@tcp("+ends.MySQL+")/analytics")
 	return w, err
