@@ -133,12 +133,12 @@ func (c *comparison) chunk(got *Cursor, order []uint32) (rest []uint32, more boo
 
 // row compares the row that the cursor is at with a group, -1 for none.
 func (c *comparison) row(got *Cursor, group int) {
-	if err := got.combine(); err != nil {
+	if err := got.combine(len(got.out.specs)); err != nil {
 		c.result.Compared++
 		c.differ(fmt.Sprintf("%s: cannot be read: %v", c.name(got.current), err))
 		return
 	}
-	if c.whole > 1 && firstSeq(got.scratch, got.scratchI) < c.whole {
+	if c.whole > 1 && firstSeq(got.scratch, got.one) < c.whole {
 		c.result.Kept++
 		return
 	}
@@ -150,11 +150,11 @@ func (c *comparison) row(got *Cursor, group int) {
 	for k := range c.view.plan.Aggs {
 		a := &c.view.plan.Aggs[k]
 		have, want := got.scratch.States(k), c.want.States(k)
-		h, w := have.Value(got.scratchI), want.Value(group)
+		h, w := have.Value(got.one), want.Value(group)
 		if same(h, w) {
 			continue
 		}
-		if b, ok := have.(partial.Bounded); ok && b.Agrees(got.scratchI, want, group) {
+		if b, ok := have.(partial.Bounded); ok && b.Agrees(got.one, want, group) {
 			continue
 		}
 		c.differ(fmt.Sprintf("%s: %s is %s in the view, %s from the log", c.name(got.current), c.label(k, a), show(h), show(w)))

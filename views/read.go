@@ -351,8 +351,8 @@ type source interface {
 	seek(key []byte, reverse bool)
 	step(reverse bool)
 	key() []byte // of the row it is at; nil when there is none
-	// into combines the row's states into group i of t.
-	into(t *partial.Table, i int) error
+	// into combines the row's states of the first n aggregates into group i of t.
+	into(t *partial.Table, i, n int) error
 	// of is the epoch that the rows belong to, nil for the batch layer, and id
 	// its number.
 	of() *epoch
@@ -450,7 +450,9 @@ func inOrder(first, second []byte, reverse bool) bool {
 
 func (b *bucketSource) key() []byte { return b.k }
 
-func (b *bucketSource) into(t *partial.Table, i int) error { return t.Decode(i, b.states) }
+func (b *bucketSource) into(t *partial.Table, i, n int) error {
+	return t.DecodeSome(i, n, b.states)
+}
 
 // tableSource is a run in memory.
 type tableSource struct {
@@ -491,8 +493,10 @@ func (s *tableSource) key() []byte {
 	return s.t.Key(int(s.order[s.at]))
 }
 
-func (s *tableSource) into(t *partial.Table, i int) error {
-	t.MergeInto(i, s.t, int(s.order[s.at]))
+func (s *tableSource) into(t *partial.Table, i, n int) error {
+	for k := range n {
+		t.States(k).Merge(i, s.t.States(k), int(s.order[s.at]))
+	}
 	return nil
 }
 
@@ -505,7 +509,7 @@ type Cursor struct {
 	src     []source
 	ranges  []Range
 	reverse bool
-	cols    []LayerColumn
+	out     *Layout
 	drop    *windows
 
 	moved   int    // Snapshot.moved when src was made
@@ -516,15 +520,11 @@ type Cursor struct {
 	bound   []byte   // end of the current range, in the direction of travel
 	at      []source // the sources that hold the current row
 	current []byte   // its key
+	rival   []byte   // the next key of the other sources, nil where they have none; known while alone is set
+	alone   bool     // one source holds the current row
 	keyless bool     // the row that there is in any case is still to come
 
-	types    []column.Type
-	lastKey  int // highest part of the key that is needed, or -1
-	lastAgg  int // likewise of the aggregates
-	keys     []column.Value
-	values   []column.Value // keys, then aggregates, for Post
-	scratch  *partial.Table
-	scratchI int
+	fields
 }
 
 // Scan returns a cursor over the rows of a layer with keys in the ranges, which
@@ -532,34 +532,17 @@ type Cursor struct {
 // into the plan's Columns(layer). With reverse it goes from the last row to
 // the first.
 func (s *Snapshot) Scan(l Layer, ranges []Range, reverse bool, cols []int) *Cursor {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := s.View.plan.Columns(l)
-	c := &Cursor{
-		snap: s, layer: l, src: s.sources(l), moved: s.moved, ranges: ranges, reverse: reverse, drop: s.drop,
-		types: s.View.plan.KeyTypes(), lastKey: -1, lastAgg: -1,
-		keyless: s.keyless() == 1 && coversEmpty(ranges),
-	}
-	for _, i := range cols {
-		c.cols = append(c.cols, all[i])
-		c.need(&all[i])
-	}
-	c.keys = make([]column.Value, len(c.types))
-	c.values = make([]column.Value, len(c.types)+len(s.View.plan.Aggs))
-	c.scratch = partial.NewTable(s.View.plan.Specs())
-	c.scratchI = c.scratch.Group(partial.EmptyKey())
-	return c
+	return s.ScanLayout(s.View.Layout(l, cols, false), ranges, reverse)
 }
 
-func (c *Cursor) need(col *LayerColumn) {
-	c.lastKey = max(c.lastKey, col.Key)
-	c.lastAgg = max(c.lastAgg, col.Agg)
-	for _, u := range col.Uses {
-		if u < len(c.types) {
-			c.lastKey = max(c.lastKey, u)
-		} else {
-			c.lastAgg = max(c.lastAgg, u-len(c.types))
-		}
+// ScanLayout is Scan of the columns of a layout, which must be one of the
+// snapshot's view.
+func (s *Snapshot) ScanLayout(out *Layout, ranges []Range, reverse bool) *Cursor {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &Cursor{
+		snap: s, layer: out.layer, src: s.sources(out.layer), moved: s.moved, ranges: ranges, reverse: reverse, drop: s.drop,
+		out: out, keyless: s.keyless() == 1 && coversEmpty(ranges),
 	}
 }
 
@@ -584,14 +567,12 @@ func (c *Cursor) fill(b *column.Batch, limit int) (int, error) {
 	}
 	b.Cols = b.Cols[:0]
 	b.Reset(limit)
-	for i := range c.cols {
-		v := b.New(c.cols[i].Type.Kind)
-		v.Scale = c.cols[i].Type.Scale
-		b.Cols = append(b.Cols, v)
-	}
+	c.begin(b)
 	n := 0
 	for n < limit && c.advance() {
-		if err := c.row(b, n, limit); err != nil {
+		if err := c.row(b, n, limit); errors.Is(err, partial.ErrWide) {
+			return 0, ErrWide
+		} else if err != nil {
 			return 0, fmt.Errorf("view %s, row %x: %w", c.snap.View.Def().Name, c.current, err)
 		}
 		n++
@@ -677,6 +658,9 @@ func (c *Cursor) advance() bool {
 	for _, s := range c.at {
 		s.step(c.reverse)
 	}
+	if c.alone && len(c.at) == 1 && c.ahead() {
+		return true
+	}
 	for {
 		if !c.started {
 			if len(c.ranges) == 0 {
@@ -698,6 +682,28 @@ func (c *Cursor) advance() bool {
 		}
 		c.started = false
 	}
+}
+
+// ahead says whether the source of the last row also has the next one, which is
+// then the current row: where sources interleave little, as those of the two
+// layers do, the others need no look at every row.
+func (c *Cursor) ahead() bool {
+	k := c.at[0].key()
+	if k == nil || !c.beforeRival(k) || !c.within(k) || !c.drop.keeps(k) {
+		return false
+	}
+	c.current = k
+	return true
+}
+
+func (c *Cursor) beforeRival(k []byte) bool {
+	if c.rival == nil {
+		return true
+	}
+	if c.reverse {
+		return bytes.Compare(k, c.rival) > 0
+	}
+	return bytes.Compare(k, c.rival) < 0
 }
 
 // startRange goes to the beginning of the next range.
@@ -727,7 +733,7 @@ func (c *Cursor) startRange() {
 
 // pick finds the sources that hold the next key of the range.
 func (c *Cursor) pick() bool {
-	c.at = c.at[:0]
+	c.at, c.rival, c.alone = c.at[:0], nil, false
 	if c.snap.damage != nil {
 		return false
 	}
@@ -748,16 +754,21 @@ func (c *Cursor) pick() bool {
 		}
 		switch {
 		case order < 0:
+			if len(c.at) > 0 {
+				c.rival = best // no rival before was nearer
+			}
 			best, c.at = k, append(c.at[:0], s)
 		case order == 0:
 			c.at = append(c.at, s)
+		case c.beforeRival(k):
+			c.rival = k
 		}
 	}
 	if len(c.at) == 0 || !c.within(best) {
 		c.at = c.at[:0]
 		return false
 	}
-	c.current = best
+	c.current, c.alone = best, len(c.at) == 1
 	return true
 }
 
@@ -767,72 +778,6 @@ func (c *Cursor) within(key []byte) bool {
 		return bytes.Compare(key, c.bound) >= 0
 	}
 	return c.bound == nil || bytes.Compare(key, c.bound) < 0
-}
-
-// row puts the current row into row i of b.
-func (c *Cursor) row(b *column.Batch, i, n int) error {
-	key := c.current
-	var err error
-	for k := 0; k <= c.lastKey; k++ {
-		if c.keys[k], key, err = partial.ReadKey(key, c.types[k]); err != nil {
-			return err
-		}
-	}
-	states, at := c.scratch, c.scratchI
-	if c.lastAgg >= 0 {
-		if t, ok := c.only(); ok {
-			states, at = t.t, int(t.order[t.at])
-		} else if err := c.combine(); err != nil {
-			return err
-		}
-	}
-	for k := range c.cols {
-		b.Cols[k].Set(i, n, c.value(&c.cols[k], states, at))
-	}
-	return nil
-}
-
-// only returns the one source of the current row where that is a table, whose
-// states need no decoding.
-func (c *Cursor) only() (*tableSource, bool) {
-	if len(c.at) != 1 {
-		return nil, false
-	}
-	t, ok := c.at[0].(*tableSource)
-	return t, ok
-}
-
-// combine combines the states of the current row in the scratch table.
-func (c *Cursor) combine() error {
-	c.scratch.ClearStates(1)
-	for _, s := range c.at {
-		if err := s.into(c.scratch, c.scratchI); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// value returns what a column shows of the current row.
-func (c *Cursor) value(col *LayerColumn, states *partial.Table, at int) column.Value {
-	switch {
-	case col.Part == PartEpoch:
-		return column.Value{Kind: column.Uint, I: int64(c.epoch().ID)}
-	case col.Part == PartServing:
-		return column.Value{Kind: column.Int, I: serving(c.epoch())}
-	case col.Key >= 0:
-		return c.keys[col.Key]
-	case col.Agg >= 0:
-		return part(states.States(col.Agg), at, col.Part)
-	}
-	for _, u := range col.Uses {
-		if k := u - len(c.types); k >= 0 {
-			c.values[u] = states.States(k).Value(at)
-		} else {
-			c.values[u] = c.keys[u]
-		}
-	}
-	return col.Post(c.values)
 }
 
 // epoch is that of the current row of the speed layer. The row that there is
@@ -849,17 +794,4 @@ func serving(e *epoch) int64 {
 		return 1
 	}
 	return 0
-}
-
-func part(s partial.States, i int, p Part) column.Value {
-	switch p {
-	case PartSum:
-		return s.(partial.Average).Sum(i)
-	case PartCount:
-		return column.Value{Kind: column.Int, I: s.(partial.Average).Count(i)}
-	case PartStored:
-		return column.Value{Kind: column.Bytes, S: string(s.Append(nil, i))}
-	default:
-		return s.Value(i)
-	}
 }

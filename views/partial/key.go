@@ -165,6 +165,9 @@ func readTextKey(key []byte) (string, []byte, error) {
 		if key[i] != 0 {
 			continue
 		}
+		if key[i+1] == 0 && escaped == nil {
+			return string(key[:i]), key[i+2:], nil
+		}
 		if key[i+1] == 0 {
 			return string(append(escaped, key[:i]...)), key[i+2:], nil
 		}

@@ -66,6 +66,9 @@ func (t *Table) Key(i int) []byte {
 // States returns the states of aggregate k.
 func (t *Table) States(k int) States { return t.states[k] }
 
+// Groups returns the groups of the rows that Add took last, in their order.
+func (t *Table) Groups() []uint32 { return t.groups }
+
 // Group returns the number of the group with the key, making it if need be.
 func (t *Table) Group(key []byte) int { return int(t.group(key, maphash.Bytes(t.seed, key))) }
 
@@ -191,6 +194,17 @@ func (t *Table) ClearStates(n int) {
 func (t *Table) Decode(i int, stored []byte) error {
 	var err error
 	for _, s := range t.states {
+		if stored, err = s.Decode(i, stored); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DecodeSome is Decode of the first n aggregates; it passes over the others.
+func (t *Table) DecodeSome(i, n int, stored []byte) error {
+	var err error
+	for _, s := range t.states[:n] {
 		if stored, err = s.Decode(i, stored); err != nil {
 			return err
 		}
