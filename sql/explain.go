@@ -101,16 +101,26 @@ func (e *explain) RowIter(ctx *gms.Context) (gms.RowIter, error) {
 
 // accessNode returns the access to a relation of a view that n itself is,
 // also one whose ranges are known only when it runs.
-func accessNode(n gms.Node) (tableAccess, bool) {
+func accessNode(n gms.Node) (*tableAccess, bool) {
 	switch n := n.(type) {
 	case *plan.ResolvedTable:
-		return accessOf(n)
+		a := accessOf(n)
+		return a, a != nil
 	case *plan.IndexedTableAccess:
 		t, ok := n.UnderlyingTable().(*viewTable)
-		return tableAccess{table: t, node: n}, ok
+		return &tableAccess{table: t, node: n}, ok
 	default:
-		return tableAccess{}, false
+		return nil, false
 	}
+}
+
+// describe are the lines of a plan that say what is read, and of it what is taken.
+func (a *tableAccess) describe() []string {
+	var lines []string
+	if len(a.filter) > 0 {
+		lines = append(lines, "filter: "+strings.Join(a.shown, " AND "))
+	}
+	return append(lines, describeAccess(a.node))
 }
 
 // mergedAccess prints an access to a serving view.
@@ -147,6 +157,9 @@ func explainRows(ctx *gms.Context, n gms.Node) (rows []gms.Row) {
 		switch t := n.(type) {
 		case *aggregate:
 			rows = append(rows, accessRows(ctx, t.access.node, "Aggregate partial states")...)
+			return
+		case *topRows:
+			rows = append(rows, accessRows(ctx, t.access.node, "First rows")...)
 			return
 		case *plan.ResolvedTable, *plan.IndexedTableAccess:
 			rows = append(rows, accessRows(ctx, n, "")...)

@@ -26,11 +26,14 @@ type kernelCompiler struct {
 	newCtx func() *gms.Context // for row-by-row evaluation
 	ctx    *gms.Context        // for constants, once one was met
 
-	// query is for expressions of a query, not of a definition: with kernels
-	// alone, and without those that give NULL where a query fails. What else
-	// there is, sub-queries and functions of the session among it, only the
-	// engine can evaluate, in the statement's own context.
+	// query is for expressions of a query, not of a definition: without the
+	// kernels that give NULL where a query fails. What has no kernel is
+	// evaluated once for each value of its column, if it has one and plain
+	// says so; all else, sub-queries and functions of the session among it,
+	// only the engine can evaluate.
 	query bool
+	memos []*memoExpr // those that were made
+	utc   bool        // the session's time zone is UTC
 }
 
 // compile returns the vector expression for e.
@@ -49,7 +52,8 @@ func (k *kernelCompiler) part(e gms.Expression) column.Expr {
 	if err != nil {
 		return nil
 	}
-	if _, ok := x.(*rowExpr); ok {
+	switch x.(type) {
+	case *rowExpr, *memoExpr:
 		t := x.Type()
 		exact := t.Kind == column.Dec || t.Kind == column.BigDec
 		if exact || t.SQL != column.Double.SQL && calculates(e) {
@@ -123,6 +127,11 @@ func (k *kernelCompiler) kernel(e gms.Expression) column.Expr {
 	case *expression.Arithmetic:
 		if !k.query {
 			return k.arithmetic(e)
+		}
+		return k.bucket(e)
+	case *expression.IntDiv:
+		if k.query {
+			return k.bucket(e)
 		}
 	case *expression.Div:
 		if !k.query {
@@ -535,7 +544,7 @@ type rowExpr struct {
 
 func (k *kernelCompiler) fallback(e gms.Expression) (column.Expr, error) {
 	if k.query {
-		return nil, errNoKernel
+		return k.memo(e)
 	}
 	et := resultType(e)
 	t, err := columnType(et)

@@ -1,12 +1,14 @@
 package sql
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"strings"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
+	"github.com/dolthub/go-mysql-server/sql/expression/function"
 	"github.com/dolthub/go-mysql-server/sql/expression/function/aggregation"
 	"github.com/dolthub/go-mysql-server/sql/plan"
 	"github.com/dolthub/go-mysql-server/sql/transform"
@@ -19,42 +21,115 @@ import (
 
 // rules are the analyzer's rules about our tables.
 func (s *Server) rules() []gmsx.Rule {
-	return []gmsx.Rule{{Apply: s.pushAggregates}}
+	return []gmsx.Rule{{Apply: s.pushDown}}
 }
 
-// pushAggregates replaces a GROUP BY over a relation of a view, perhaps with a
-// filter between, by one pass over the view's rows in vectors: the same
-// kernels and partial states that compute views.
-func (s *Server) pushAggregates(_ *gms.Context, n gms.Node) (gms.Node, error) {
+// pushDown replaces what the engine does with the rows of a view by what weir
+// does better, bottom up:
+//
+//   - a GROUP BY, by one pass over the rows in vectors: the same kernels and
+//     partial states that compute views;
+//   - ORDER BY what an index gives in order, behind equalities at its front;
+//   - ORDER BY … LIMIT of other columns, by the same kind of pass;
+//   - conditions that no index took, on parts of the key: the scan seeks what
+//     they may hold for.
+func (s *Server) pushDown(ctx *gms.Context, n gms.Node) (gms.Node, error) {
+	given := map[gms.Node]givenKeys{}
 	out, _, err := transform.NodeWithOpaque(n, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
-		g, ok := n.(*plan.GroupBy)
-		if !ok {
-			return n, transform.SameTree, nil
+		switch t := n.(type) {
+		case *plan.GroupBy:
+			if a := s.newAggregate(ctx, t); a != nil {
+				given[a] = a.given()
+				return a, transform.NewTree, nil
+			}
+		case *plan.Filter:
+			if out := s.hint(ctx, t); out != nil {
+				return out, transform.NewTree, nil
+			}
 		}
-		if a := s.newAggregate(g); a != nil {
-			return a, transform.NewTree, nil
+		out, same, err := useKeys(n, given)
+		if err != nil {
+			return n, transform.SameTree, err
 		}
-		return n, transform.SameTree, nil
+		switch t := out.(type) {
+		case *plan.Sort:
+			if in := s.inKeyOrder(ctx, t.SortFields, t.Child); in != nil {
+				return in, transform.NewTree, nil
+			}
+		case *plan.TopN:
+			if in := s.inKeyOrder(ctx, t.Fields, t.Child); in != nil && !t.CalcFoundRows {
+				return in, transform.NewTree, nil
+			}
+		case *plan.Limit:
+			if in := s.firstRows(ctx, t); in != nil {
+				return in, transform.NewTree, nil
+			}
+		}
+		return out, same, nil
 	})
 	return out, err
+}
+
+// givenKeys are the keys of groups that an aggregate gives, by the text of
+// their expressions.
+type givenKeys map[string]gms.Expression
+
+// useKeys has n, which is above an aggregate, take the keys of groups from
+// there instead of computing them once more for each group.
+func useKeys(n gms.Node, given map[gms.Node]givenKeys) (gms.Node, transform.TreeIdentity, error) {
+	switch n.(type) {
+	case *plan.Project, *plan.Sort, *plan.TopN, *plan.Having, *plan.Filter, *plan.Limit, *plan.Offset:
+	default:
+		return n, transform.SameTree, nil
+	}
+	var keys givenKeys
+	switch c := n.Children()[0].(type) {
+	case *aggregate, *plan.Project, *plan.Sort, *plan.TopN, *plan.Having, *plan.Filter, *plan.Limit, *plan.Offset:
+		keys = given[c]
+	}
+	if len(keys) == 0 {
+		return n, transform.SameTree, nil
+	}
+	out, same, err := transform.OneNodeExpressions(n, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
+		switch e.(type) {
+		case *expression.GetField, *expression.Literal, *expression.Alias:
+			return e, transform.SameTree, nil
+		}
+		if k, ok := keys[e.String()]; ok {
+			return k, transform.NewTree, nil
+		}
+		return e, transform.SameTree, nil
+	})
+	if err == nil {
+		given[out] = keys
+	}
+	return out, same, err
 }
 
 // An aggregate is a GROUP BY over a relation of a view, done by weir.
 type aggregate struct {
 	g      *plan.GroupBy
-	access tableAccess
-	cols   []int // of the table: what is read
-	stray  bool  // some expression reads another table
+	access *tableAccess
 	filter column.Expr
 	keys   []column.Expr
 	aggs   []views.Agg
-	out    []aggOutput
+	plain  []int        // columns of which a group gives its first row's
+	out    []aggOutput  // of the selected expressions, then of extra
+	extra  []aliasedKey // keys that are given beside them
+	schema gms.Schema
 }
 
-// An aggOutput is a selected expression: a key or an aggregate.
+// An aliasedKey is a key that the engine knows by the id of an alias.
+type aliasedKey struct {
+	key   int
+	alias *expression.Alias
+}
+
+// An aggOutput is a selected expression: a key, an aggregate, or a column that
+// the groups have one value of.
 type aggOutput struct {
-	key, agg int // -1 for the other
-	make     valueMaker
+	key, agg, plain int // -1 for the others
+	make            valueMaker
 }
 
 var (
@@ -63,65 +138,181 @@ var (
 )
 
 // A tableAccess is how a plan reads a relation of a view: whole, or by ranges
-// that are known when the plan is made.
+// that are known when the plan is made, perhaps through a derived table.
 type tableAccess struct {
 	table  *viewTable
 	lookup *gms.IndexLookup
-	filter []gms.Expression
+	filter []gms.Expression // bound to the table's columns
+	shown  []string         // the same, as the statement has it
 	node   gms.Node
-	id     gms.TableId // by which fields know the table
+	id     gms.TableId    // by which fields know it
+	names  map[string]int // the table's columns by the names that fields have; nil for its own
+	cols   []int          // of the table: what is read
+	uses   map[int]int    // and how often
+	stray  bool           // some expression reads another table
+	hint   views.Parts    // what the filter says of the key
 }
 
-// accessOf returns the access that n is, or false.
-func accessOf(n gms.Node) (tableAccess, bool) {
+// accessOf returns the access that n is, or nil.
+func accessOf(n gms.Node) *tableAccess {
 	switch n := n.(type) {
 	case *plan.Filter:
-		a, ok := accessOf(n.Child)
-		a.filter = append(a.filter, n.Expression)
-		return a, ok
+		a := accessOf(n.Child)
+		if a == nil {
+			return nil
+		}
+		a.filter = append(a.filter, a.bind(n.Expression))
+		a.shown = append(a.shown, n.Expression.String())
+		return a
 	case *plan.TableAlias:
-		a, ok := accessOf(n.Child)
-		a.id = n.Id()
-		return a, ok
+		a := accessOf(n.Child)
+		if a != nil {
+			a.id = n.Id()
+		}
+		return a
+	case *plan.SubqueryAlias:
+		if n.OuterScopeVisibility || n.IsLateral {
+			return nil
+		}
+		return derivedAccess(n)
 	case *plan.ResolvedTable:
-		t, ok := n.UnderlyingTable().(*viewTable)
-		return tableAccess{table: t, node: n, id: n.Id()}, ok
+		if t, ok := n.UnderlyingTable().(*viewTable); ok {
+			return &tableAccess{table: t, node: n, id: n.Id()}
+		}
 	case *plan.IndexedTableAccess:
 		t, ok := n.UnderlyingTable().(*viewTable)
 		if !ok || !n.IsStatic() {
-			return tableAccess{}, false
+			return nil
 		}
-		lookup, err := n.GetLookup(nil, nil)
-		return tableAccess{table: t, lookup: &lookup, node: n, id: n.Id()}, err == nil
-	default:
-		return tableAccess{}, false
+		if lookup, err := n.GetLookup(nil, nil); err == nil {
+			return &tableAccess{table: t, lookup: &lookup, node: n, id: n.Id()}
+		}
 	}
+	return nil
+}
+
+// derivedAccess is the access of a derived table, or of a stored view, that
+// does nothing but choose columns and rows.
+func derivedAccess(n *plan.SubqueryAlias) *tableAccess {
+	child, schema := n.Child, n.Schema()
+	var exprs []gms.Expression
+	if p, ok := child.(*plan.Project); ok {
+		child, exprs = p.Child, p.Projections
+	}
+	a := accessOf(child)
+	if a == nil {
+		return nil
+	}
+	names := map[string]int{}
+	for i, c := range schema {
+		at := -1
+		if exprs == nil {
+			at = a.column(child.Schema()[i].Name)
+		} else if i < len(exprs) {
+			e := exprs[i]
+			if al, ok := e.(*expression.Alias); ok {
+				e = al.Child
+			}
+			if f, ok := e.(*expression.GetField); ok && f.TableId() == a.id {
+				at = a.column(f.Name())
+			}
+		}
+		name := strings.ToLower(c.Name)
+		if _, twice := names[name]; at < 0 || twice {
+			return nil
+		}
+		names[name] = at
+	}
+	a.names, a.id = names, n.Id()
+	return a
+}
+
+// column returns which column of the table a field with the name is, or -1.
+func (a *tableAccess) column(name string) int {
+	if a.names != nil {
+		if i, ok := a.names[strings.ToLower(name)]; ok {
+			return i
+		}
+		return -1
+	}
+	return slices.IndexFunc(a.table.cols, func(c views.LayerColumn) bool { return strings.EqualFold(c.Name, name) })
+}
+
+// bind gives the fields of e the indexes of the table's columns, which are
+// known by name: the plan's own come later. It notes the columns as read, and a
+// field of another table, as in a correlated sub-query, as stray.
+func (a *tableAccess) bind(e gms.Expression) gms.Expression {
+	out, _, _ := transform.Expr(e, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
+		f, ok := e.(*expression.GetField)
+		if !ok {
+			return e, transform.SameTree, nil
+		}
+		i := a.column(f.Name())
+		if i < 0 || f.TableId() != a.id {
+			a.stray = true
+			return e, transform.SameTree, nil
+		}
+		if !slices.Contains(a.cols, i) {
+			a.cols = append(a.cols, i)
+		}
+		if a.uses == nil {
+			a.uses = map[int]int{}
+		}
+		a.uses[i]++
+		return f.WithIndex(i), transform.NewTree, nil
+	})
+	return out
+}
+
+// condition compiles the filter; false where it has parts that only the engine
+// can evaluate.
+func (a *tableAccess) condition(k *kernelCompiler) (x column.Expr, ok bool) {
+	for _, f := range a.filter {
+		y := k.truth(f)
+		if y == nil {
+			return nil, false
+		}
+		if x != nil {
+			y = &column.And{L: x, R: y}
+		}
+		x = y
+	}
+	if x != nil {
+		a.hint = a.table.parts(x)
+	}
+	return x, !a.stray
+}
+
+// ranges are those that the access reads, in order.
+func (a *tableAccess) ranges(ctx *gms.Context) ([]views.Range, error) {
+	ranges := views.All
+	if a.lookup != nil {
+		var err error
+		if ranges, err = keyRanges(ctx, *a.lookup, a.table.types); err != nil {
+			return nil, err
+		}
+	}
+	return within(ranges, a.table.hint, a.hint), nil
 }
 
 // newAggregate returns g as an aggregate, or nil where it must stay the
 // engine's: when it reads something else, or computes what has no kernel.
-func (s *Server) newAggregate(g *plan.GroupBy) *aggregate {
-	access, ok := accessOf(g.Child)
-	if !ok {
+func (s *Server) newAggregate(ctx *gms.Context, g *plan.GroupBy) *aggregate {
+	access := accessOf(g.Child)
+	if access == nil {
 		return nil
 	}
 	a := &aggregate{g: g, access: access}
-	k := s.tableKernels(access.table)
+	k := s.tableKernels(ctx, access.table)
 	if k == nil {
 		return nil
 	}
-	for _, f := range access.filter {
-		x := k.truth(a.bind(f))
-		if x == nil {
-			return nil
-		}
-		if a.filter != nil {
-			x = &column.And{L: a.filter, R: x}
-		}
-		a.filter = x
+	var ok bool
+	if a.filter, ok = access.condition(k); !ok {
+		return nil
 	}
 	for _, e := range g.GroupByExprs {
-		x := k.part(a.bind(e))
+		x := k.part(access.bind(e))
 		if x == nil || x.Type().Kind == column.JSON {
 			return nil
 		}
@@ -132,14 +323,31 @@ func (s *Server) newAggregate(g *plan.GroupBy) *aggregate {
 			return nil
 		}
 	}
-	if a.stray {
+	if access.stray {
 		return nil
+	}
+	a.schema = slices.Clone(g.Schema())
+	for i, e := range g.GroupByExprs {
+		if al, ok := e.(*expression.Alias); ok && al.Id() != 0 {
+			a.extra = append(a.extra, aliasedKey{key: i, alias: al})
+			a.out = append(a.out, aggOutput{key: i, agg: -1, plain: -1, make: newValueMaker(al.Type())})
+			a.schema = append(a.schema, &gms.Column{Name: al.Name(), Type: al.Type(), Nullable: al.IsNullable()})
+		}
 	}
 	return a
 }
 
+// given are the keys that nodes above may take by the ids of their aliases.
+func (a *aggregate) given() givenKeys {
+	keys := givenKeys{}
+	for _, x := range a.extra {
+		keys[x.alias.Child.String()] = expression.NewGetField(int(x.alias.Id()), x.alias.Type(), x.alias.Name(), x.alias.IsNullable())
+	}
+	return keys
+}
+
 // tableKernels returns a compiler of expressions over all columns of t.
-func (s *Server) tableKernels(t *viewTable) *kernelCompiler {
+func (s *Server) tableKernels(ctx *gms.Context, t *viewTable) *kernelCompiler {
 	types := make([]column.Type, len(t.cols))
 	for i := range t.cols {
 		types[i] = t.cols[i].Type
@@ -149,29 +357,10 @@ func (s *Server) tableKernels(t *viewTable) *kernelCompiler {
 		return nil
 	}
 	k.query = true
+	if zone, err := function.SessionTimeZone(ctx); err == nil && (zone == "+00:00" || strings.EqualFold(zone, "UTC")) {
+		k.utc = true
+	}
 	return k
-}
-
-// bind gives the fields of e the indexes of the table's columns, which are
-// known by name: the plan's own come later. It notes the columns as read, and a
-// field of another table, as in a correlated sub-query, as stray.
-func (a *aggregate) bind(e gms.Expression) gms.Expression {
-	out, _, _ := transform.Expr(e, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
-		f, ok := e.(*expression.GetField)
-		if !ok {
-			return e, transform.SameTree, nil
-		}
-		i := slices.IndexFunc(a.access.table.cols, func(c views.LayerColumn) bool { return strings.EqualFold(c.Name, f.Name()) })
-		if i < 0 || f.TableId() != a.access.id {
-			a.stray = true
-			return e, transform.SameTree, nil
-		}
-		if !slices.Contains(a.cols, i) {
-			a.cols = append(a.cols, i)
-		}
-		return f.WithIndex(i), transform.NewTree, nil
-	})
-	return out
 }
 
 // selectExpr adds a selected expression; false when weir cannot compute it.
@@ -180,17 +369,30 @@ func (a *aggregate) selectExpr(k *kernelCompiler, e gms.Expression) bool {
 	if al, ok := e.(*expression.Alias); ok {
 		return a.selectExpr(k, al.Child)
 	}
+	o := aggOutput{key: -1, agg: -1, plain: -1, make: maker}
 	for i, g := range a.g.GroupByExprs {
 		if g.String() == e.String() {
-			a.out = append(a.out, aggOutput{key: i, agg: -1, make: maker})
+			o.key = i
+			a.out = append(a.out, o)
 			return true
 		}
+	}
+	if f, ok := e.(*expression.GetField); ok && len(a.keys) > 0 {
+		// A column that stands for its group, for what is computed of it above.
+		if f = a.access.bind(f).(*expression.GetField); a.access.stray || a.access.table.cols[f.Index()].Type.Kind == column.JSON {
+			return false
+		}
+		o.plain = len(a.plain)
+		a.plain = append(a.plain, f.Index())
+		a.out = append(a.out, o)
+		return true
 	}
 	agg, ok := a.aggregateOf(k, e)
 	if !ok {
 		return false
 	}
-	a.out = append(a.out, aggOutput{key: -1, agg: len(a.aggs), make: maker})
+	o.agg = len(a.aggs)
+	a.out = append(a.out, o)
 	a.aggs = append(a.aggs, agg)
 	return true
 }
@@ -228,7 +430,7 @@ func (a *aggregate) aggregateOf(k *kernelCompiler, e gms.Expression) (agg views.
 	default:
 		return agg, false
 	}
-	x := k.part(a.bind(arg))
+	x := k.part(a.access.bind(arg))
 	if x == nil || x.Type().Kind == column.JSON {
 		return agg, false
 	}
@@ -258,11 +460,19 @@ func (a *aggregate) aggregateOf(k *kernelCompiler, e gms.Expression) (agg views.
 	return agg, true
 }
 
-func (a *aggregate) Resolved() bool                   { return true }
-func (a *aggregate) IsReadOnly() bool                 { return true }
-func (a *aggregate) Schema() gms.Schema               { return a.g.Schema() }
-func (a *aggregate) Children() []gms.Node             { return nil }
-func (a *aggregate) ProjectedExprs() []gms.Expression { return a.g.SelectedExprs }
+func (a *aggregate) Resolved() bool       { return true }
+func (a *aggregate) IsReadOnly() bool     { return true }
+func (a *aggregate) Schema() gms.Schema   { return a.schema }
+func (a *aggregate) Children() []gms.Node { return nil }
+
+// ProjectedExprs implements gms.Projector.
+func (a *aggregate) ProjectedExprs() []gms.Expression {
+	exprs := slices.Clip(a.g.SelectedExprs)
+	for _, x := range a.extra {
+		exprs = append(exprs, x.alias)
+	}
+	return exprs
+}
 
 func (a *aggregate) WithChildren(children ...gms.Node) (gms.Node, error) {
 	if len(children) != 0 {
@@ -274,11 +484,12 @@ func (a *aggregate) WithChildren(children ...gms.Node) (gms.Node, error) {
 func (a *aggregate) String() string {
 	pr := gms.NewTreePrinter()
 	_ = pr.WriteNode("AggregatePartials")
-	children := []string{"group by: " + exprList(a.g.GroupByExprs), "select: " + exprList(a.g.SelectedExprs)}
-	if len(a.access.filter) > 0 {
-		children = append(children, "filter: "+exprList(a.access.filter))
+	var children []string
+	if how := a.shortcut(); how != "" {
+		children = append(children, how)
 	}
-	_ = pr.WriteChildren(append(children, describeAccess(a.access.node))...)
+	children = append(children, "group by: "+exprList(a.g.GroupByExprs), "select: "+exprList(a.g.SelectedExprs))
+	_ = pr.WriteChildren(append(children, a.access.describe()...)...)
 	return pr.String()
 }
 
@@ -290,116 +501,199 @@ func exprList(list []gms.Expression) string {
 	return strings.Join(texts, ", ")
 }
 
-// aggregateBatch is how many rows are aggregated at a time.
-const aggregateBatch = 4096
-
 // RowIter implements gms.ExecSourceRel: it aggregates, and then yields the groups.
 func (a *aggregate) RowIter(ctx *gms.Context, _ gms.Row) (gms.RowIter, error) {
+	if a.shortcut() != "" {
+		row, err := a.ends(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return gms.RowsToRowIter(row), nil
+	}
+	// Sums of sums nearly always fit in words; where one does not, all is read
+	// again as what it is.
+	r, err := a.aggregated(ctx, true)
+	if errors.Is(err, views.ErrWide) {
+		r, err = a.aggregated(ctx, false)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// aggregated reads all rows.
+func (a *aggregate) aggregated(ctx *gms.Context, narrow bool) (*aggregateRows, error) {
+	p := &pass{access: a.access, filter: a.filter}
+	if narrow {
+		p.narrow = a.narrowable
+	}
+	if err := p.open(ctx); err != nil {
+		return nil, err
+	}
 	specs := make([]partial.Spec, len(a.aggs))
 	for i := range a.aggs {
 		specs[i] = a.aggs[i].Spec
+		if len(a.aggs[i].Args) == 1 && p.isNarrow(a.aggs[i].Args[0]) {
+			specs[i].Arg.Kind = column.Dec
+		}
 	}
 	t := partial.NewTable(specs)
 	t.KeepKeys()
 	if len(a.keys) == 0 {
 		t.Group(partial.EmptyKey()) // without GROUP BY there is one row in any case
 	}
-	if err := a.fill(ctx, t); err != nil {
-		return nil, err
-	}
-	return &aggregateRows{a: a, t: t}, nil
-}
-
-// fill aggregates the rows of the table into t.
-func (a *aggregate) fill(ctx *gms.Context, t *partial.Table) error {
-	snap, err := readSet(ctx).Snapshot(a.access.table.view)
-	if err != nil {
-		return err
-	}
-	ranges := []keyRange{{}}
-	if a.access.lookup != nil {
-		if ranges, err = keyRanges(ctx, *a.access.lookup, a.access.table.keyTypes()); err != nil {
+	r := &aggregateRows{a: a, t: t}
+	keys := make([]*column.Vector, len(a.keys))
+	args := make([][]*column.Vector, len(a.aggs))
+	room := newRoom(ctx)
+	err := p.each(ctx, func(b *column.Batch) error {
+		for i, k := range a.keys {
+			keys[i] = k.Eval(b)
+		}
+		for i := range a.aggs {
+			args[i] = args[i][:0]
+			for _, arg := range a.aggs[i].Args {
+				args[i] = append(args[i], arg.Eval(b))
+			}
+		}
+		if err := p.memos.err(); err != nil {
 			return err
 		}
-	}
-	cols := slices.Clone(a.cols)
-	keyAt := a.access.table.keyColumns()
-	for i, c := range keyAt {
-		if slices.ContainsFunc(ranges, func(r keyRange) bool { return r.checks(i) }) && !slices.Contains(cols, c) {
-			cols = append(cols, c)
+		t.Add(b.Sel, keys, args)
+		r.keepFirst(b)
+		return room.check(t.Len())
+	})
+	return r, err
+}
+
+// narrowable says whether column c of the table is read only as the argument of
+// aggregates to which a decimal of 63 bits is as good as any.
+func (a *aggregate) narrowable(c int) bool {
+	bare := 0
+	for i := range a.aggs {
+		switch a.aggs[i].Spec.Func {
+		case partial.Sum, partial.Avg, partial.Min, partial.Max, partial.Count:
+			if col, ok := a.aggs[i].Args[0].(*column.Col); ok && col.Index == c {
+				bare++
+			}
 		}
 	}
-	p := &aggregatePass{a: a, t: t, cols: cols, keyAt: keyAt}
+	return bare == a.access.uses[c]
+}
+
+// shortcut says how the aggregate is had without a look at all rows, or "".
+func (a *aggregate) shortcut() string {
+	if len(a.keys) > 0 || a.filter != nil || len(a.aggs) == 0 || a.access.table.hint != nil {
+		return ""
+	}
+	counts := false
+	for i := range a.aggs {
+		switch a.aggs[i].Spec.Func {
+		case partial.CountAll:
+			counts = true
+		case partial.Min, partial.Max:
+			if col, ok := a.aggs[i].Args[0].(*column.Col); !ok || a.access.table.cols[col.Index].Key != 0 {
+				return ""
+			}
+		default:
+			return ""
+		}
+	}
+	if counts {
+		return "by: the number of rows" + map[bool]string{true: " in the ranges"}[a.access.lookup != nil]
+	}
+	return "by: the ends of the key"
+}
+
+// ends is the only row of an aggregate that has a shortcut.
+func (a *aggregate) ends(ctx *gms.Context) (gms.Row, error) {
+	snap, err := readSet(ctx).Snapshot(a.access.table.view)
+	if err != nil {
+		return nil, err
+	}
+	ranges, err := a.access.ranges(ctx)
+	if err != nil {
+		return nil, err
+	}
+	row := make(gms.Row, len(a.out))
+	for i, o := range a.out {
+		agg := &a.aggs[o.agg]
+		var v column.Value
+		if agg.Spec.Func == partial.CountAll {
+			var n uint64
+			if a.access.lookup == nil {
+				n, err = snap.Count(a.access.table.layer)
+			} else {
+				n, err = snap.CountRanges(ctx, a.access.table.layer, ranges, 0)
+			}
+			v = column.Value{Kind: column.Int, I: int64(n)}
+		} else {
+			v, err = a.end(snap, ranges, agg.Args[0].(*column.Col).Index, agg.Spec.Func == partial.Max)
+		}
+		if err != nil {
+			return nil, err
+		}
+		row[i] = o.make.make(v)
+	}
+	return row, nil
+}
+
+// end is the least or the greatest value of the first part of the key. NULL is
+// less than all values, and is the answer only where there are no others.
+func (a *aggregate) end(snap *views.Snapshot, ranges []views.Range, col int, greatest bool) (column.Value, error) {
+	if !greatest {
+		ranges = within(ranges, views.Parts{{Lo: partial.AfterNull(nil)}}, nil)
+	}
+	if greatest {
+		ranges = slices.Clone(ranges)
+		slices.Reverse(ranges)
+	}
+	best := column.Null
 	for _, r := range ranges {
-		cursor := snap.Scan(a.access.table.layer, []views.Range{r.Range}, false, cols)
-		for {
-			n, err := cursor.Fill(&p.read, aggregateBatch)
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				break
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			p.add(&r, n)
+		var b column.Batch
+		n, err := snap.ScanLayout(a.access.table.layout([]int{col}, nil), []views.Range{r}, greatest).Fill(&b, 1)
+		if err != nil {
+			return best, err
 		}
-	}
-	return nil
-}
-
-// An aggregatePass takes batches of rows into a table.
-type aggregatePass struct {
-	a    *aggregate
-	t    *partial.Table
-	cols []int // of the view's table, as the cursor fills them
-	// keyAt are the table's columns of the group key.
-	keyAt []int
-	read  column.Batch // as the cursor fills it
-	wide  column.Batch // the same vectors by the table's columns
-	rows  []uint32
-}
-
-// add takes the n rows that were read in the range r.
-func (p *aggregatePass) add(r *keyRange, n int) {
-	b := &p.wide
-	b.Cols = slices.Grow(b.Cols[:0], len(p.a.access.table.cols))[:len(p.a.access.table.cols)]
-	b.Reset(n)
-	for i, c := range p.cols {
-		b.Cols[c] = p.read.Cols[i]
-	}
-	p.rows = p.rows[:0]
-	for i := range n {
-		if r.holds(b, p.keyAt, i) {
-			p.rows = append(p.rows, uint32(i))
+		if n == 0 || b.Cols[0].IsNull(0) {
+			continue
 		}
-	}
-	b.Sel = p.rows
-	if p.a.filter != nil && len(b.Sel) > 0 {
-		b.Keep(p.a.filter)
-	}
-	if len(b.Sel) == 0 {
-		return
-	}
-	keys := make([]*column.Vector, len(p.a.keys))
-	for i, k := range p.a.keys {
-		keys[i] = k.Eval(b)
-	}
-	args := make([][]*column.Vector, len(p.a.aggs))
-	for i := range p.a.aggs {
-		for _, arg := range p.a.aggs[i].Args {
-			args[i] = append(args[i], arg.Eval(b))
+		v := b.Cols[0].Value(0).Clone()
+		if c := 0; !best.IsNull() {
+			if c = compareValues(v, best); (c < 0) == greatest {
+				continue
+			}
 		}
+		best = v
 	}
-	p.t.Add(b.Sel, keys, args)
+	return best, nil
 }
 
 // aggregateRows are the groups of an aggregate.
 type aggregateRows struct {
-	a    *aggregate
-	t    *partial.Table
-	next int
+	a     *aggregate
+	t     *partial.Table
+	first [][]column.Value // by plain column and group
+	next  int
+}
+
+// keepFirst keeps of each group that the last batch began the row that began it.
+func (it *aggregateRows) keepFirst(b *column.Batch) {
+	if len(it.a.plain) == 0 {
+		return
+	}
+	if it.first == nil {
+		it.first = make([][]column.Value, len(it.a.plain))
+	}
+	for k, g := range it.t.Groups() {
+		if int(g) < len(it.first[0]) {
+			continue
+		}
+		for p, c := range it.a.plain {
+			it.first[p] = append(it.first[p], b.Cols[c].Value(int(b.Sel[k])))
+		}
+	}
 }
 
 // Next implements gms.RowIter.
@@ -419,9 +713,12 @@ func (it *aggregateRows) Next(*gms.Context) (gms.Row, error) {
 	}
 	row := make(gms.Row, len(it.a.out))
 	for k, o := range it.a.out {
-		if o.key >= 0 {
+		switch {
+		case o.key >= 0:
 			row[k] = o.make.make(keys[o.key])
-		} else {
+		case o.plain >= 0:
+			row[k] = o.make.make(it.first[o.plain][i])
+		default:
 			row[k] = o.make.make(it.t.States(o.agg).Value(i))
 		}
 	}

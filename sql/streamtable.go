@@ -106,7 +106,7 @@ func (t *streamTable) Partitions(*gms.Context) (gms.PartitionIter, error) {
 // A seqPartition is the events in (after, until].
 type seqPartition struct {
 	after, until uint64
-	bounds       []keyRange // on the column at, each for itself
+	bound        *keyBound // on the column at, or nil
 	at           int
 }
 
@@ -151,7 +151,7 @@ func (t *streamTable) LookupPartitions(ctx *gms.Context, lookup gms.IndexLookup)
 			continue
 		}
 		b := toBound(ctx, r[0], kt)
-		p := seqPartition{until: st.Last, at: t.extra(extra), bounds: []keyRange{{bounds: []keyBound{b}}}}
+		p := seqPartition{until: st.Last, at: t.extra(extra), bound: &b}
 		if extra == views.ExtraSeq {
 			p.boundSeq(&b)
 		} else if err := p.boundTime(ctx, t.stream, &b); err != nil {
@@ -164,6 +164,7 @@ func (t *streamTable) LookupPartitions(ctx *gms.Context, lookup gms.IndexLookup)
 		for i := range parts {
 			parts[i] = reversed{parts[i].(seqPartition)}
 		}
+		slices.Reverse(parts)
 	}
 	return gms.PartitionsToPartitionIter(parts...), nil
 }
@@ -221,7 +222,7 @@ func (t *streamTable) rows(ctx *gms.Context, p seqPartition) *streamRows {
 		it.makers = append(it.makers, newValueMaker(t.schema[c].Type))
 	}
 	need := it.cols
-	if p.bounds != nil {
+	if p.bound != nil {
 		need = append(slices.Clip(need), p.at)
 	}
 	it.next, it.stop = iter.Pull2(t.stream.Scan(ctx, p.after, p.until, need))
@@ -288,7 +289,7 @@ func (it *streamRows) Next(ctx *gms.Context) (gms.Row, error) {
 				i = int(it.batch.Sel[it.at])
 			}
 			it.at++
-			if it.holds(i) {
+			if it.p.bound == nil || it.p.bound.holds(it.batch.Cols[it.p.at].Value(i)) {
 				return it.row(i), nil
 			}
 		}
@@ -311,15 +312,6 @@ func (it *streamRows) count() int {
 		return len(it.batch.Sel)
 	}
 	return it.batch.Len
-}
-
-func (it *streamRows) holds(i int) bool {
-	for k := range it.p.bounds {
-		if !it.p.bounds[k].bounds[0].holds(it.batch.Cols[it.p.at].Value(i)) {
-			return false
-		}
-	}
-	return true
 }
 
 // row makes row i the engine's. Its text outlives the batch.

@@ -1,10 +1,13 @@
 package sql
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 
@@ -14,12 +17,31 @@ import (
 
 // A viewTable is one of the three relations of a view: v, v_batch or v_speed.
 type viewTable struct {
-	name   string
-	view   *views.View
-	layer  views.Layer
-	cols   []views.LayerColumn
-	schema gms.Schema // of all columns
-	proj   []int      // the columns that are read; nil is all
+	*viewShape
+	proj []int       // the columns that are read; nil is all
+	hint views.Parts // what must hold of the key, as a filter above says too
+
+	// spare is a scan that has ended and may begin anew, as in a join that
+	// looks up one key after the other.
+	spare *atomic.Pointer[viewRows]
+}
+
+// A viewShape is what all uses of a relation share. It is made once for each
+// version of the view, and never changes.
+type viewShape struct {
+	name    string
+	view    *views.View
+	layer   views.Layer
+	cols    []views.LayerColumn
+	schema  gms.Schema // of all columns
+	primary gms.PrimaryKeySchema
+	keys    []int     // the columns of the group key, in its order
+	types   []keyType // and their types
+	indexes []gms.Index
+	makers  []valueMaker
+
+	layouts sync.Map // of views.Layout by their columns
+	made    atomic.Int64
 }
 
 var (
@@ -32,17 +54,80 @@ var (
 )
 
 func newViewTable(v *views.View, layer views.Layer, name string) (*viewTable, error) {
-	t := &viewTable{name: name, view: v, layer: layer, cols: v.Plan().Columns(layer)}
-	for _, c := range t.cols {
+	type key struct {
+		layer views.Layer
+		name  string
+	}
+	if s, ok := v.Kept.Load(key{layer, name}); ok {
+		return &viewTable{viewShape: s.(*viewShape)}, nil
+	}
+	s, err := newViewShape(v, layer, name)
+	if err != nil {
+		return nil, err
+	}
+	v.Kept.Store(key{layer, name}, s)
+	return &viewTable{viewShape: s}, nil
+}
+
+func newViewShape(v *views.View, layer views.Layer, name string) (*viewShape, error) {
+	s := &viewShape{name: name, view: v, layer: layer, cols: v.Plan().Columns(layer), keys: make([]int, len(v.Plan().Keys))}
+	var extra []int
+	for i, c := range slices.Backward(s.cols) {
+		if c.Key >= 0 {
+			s.keys[c.Key] = i
+		}
+	}
+	for i, c := range s.cols {
 		et, err := engineType(c.Type)
 		if err != nil {
 			return nil, err
 		}
-		t.schema = append(t.schema, &gms.Column{
+		if c.Part == views.PartEpoch {
+			extra = append(extra, i)
+		}
+		s.makers = append(s.makers, newValueMaker(et))
+		s.schema = append(s.schema, &gms.Column{
 			Name: c.Name, Type: et, Nullable: c.Null, Source: name, DatabaseSource: v.Def().Database, PrimaryKey: c.Key >= 0 || c.Part == views.PartEpoch,
 		})
 	}
-	return t, nil
+	s.primary = gms.NewPrimaryKeySchema(s.schema, append(slices.Clone(s.keys), extra...)...)
+	for i, k := range s.keys {
+		s.types = append(s.types, keyType{own: v.Plan().Keys[i].Expr.Type(), engine: s.schema[k].Type})
+	}
+	if len(s.keys) > 0 {
+		idx := &keyIndex{id: "PRIMARY", database: v.Def().Database, table: name, unique: true}
+		if layer == views.Speed { // which has a row for each group and epoch
+			idx.id, idx.unique = "group_key", false
+		}
+		for _, k := range s.keys {
+			idx.cols = append(idx.cols, s.schema[k])
+		}
+		s.indexes = []gms.Index{idx}
+	}
+	return s, nil
+}
+
+// layoutsMax bounds the layouts that are kept of a relation.
+const layoutsMax = 256
+
+// layout returns the layout of columns, which is made once.
+func (s *viewShape) layout(cols []int, narrow []bool) *views.Layout {
+	key := make([]byte, 0, 32)
+	for i, c := range cols {
+		c *= 2
+		if narrow != nil && narrow[i] {
+			c++
+		}
+		key = binary.AppendUvarint(key, uint64(c))
+	}
+	if l, ok := s.layouts.Load(string(key)); ok {
+		return l.(*views.Layout)
+	}
+	l := s.view.Layout(s.layer, cols, narrow)
+	if s.made.Add(1) <= layoutsMax {
+		s.layouts.Store(string(key), l)
+	}
+	return l
 }
 
 // Name implements gms.Table.
@@ -72,26 +157,7 @@ func (t *viewTable) Schema() gms.Schema {
 
 // PrimaryKeySchema implements gms.PrimaryKeyTable: the group key, in the order
 // of GROUP BY.
-func (t *viewTable) PrimaryKeySchema() gms.PrimaryKeySchema {
-	keys := t.keyColumns()
-	for i, c := range t.cols {
-		if c.Part == views.PartEpoch {
-			keys = append(keys, i)
-		}
-	}
-	return gms.NewPrimaryKeySchema(t.schema, keys...)
-}
-
-// keyColumns are the columns of the group key, in its order.
-func (t *viewTable) keyColumns() []int {
-	keys := make([]int, len(t.view.Plan().Keys))
-	for i, c := range slices.Backward(t.cols) {
-		if c.Key >= 0 {
-			keys[c.Key] = i
-		}
-	}
-	return keys
-}
+func (t *viewTable) PrimaryKeySchema() gms.PrimaryKeySchema { return t.primary }
 
 // Projections implements gms.ProjectedTable.
 func (t *viewTable) Projections() []string {
@@ -166,14 +232,14 @@ func (wholeTable) Key() []byte { return []byte("all") }
 // PartitionRows implements gms.Table.
 func (t *viewTable) PartitionRows(ctx *gms.Context, p gms.Partition) (gms.RowIter, error) {
 	if l, ok := p.(lookupPartition); ok {
-		return t.scan(ctx, l.ranges, l.reverse)
+		return t.scan(ctx, within(l.ranges, t.hint), l.reverse)
 	}
-	return t.scan(ctx, []keyRange{{Range: views.Range{}}}, false)
+	return t.scan(ctx, within(views.All, t.hint), false)
 }
 
 // A lookupPartition is the part of a table that an index lookup asks for.
 type lookupPartition struct {
-	ranges  []keyRange
+	ranges  []views.Range
 	reverse bool
 }
 
@@ -181,20 +247,7 @@ func (lookupPartition) Key() []byte { return []byte("lookup") }
 
 // GetIndexes implements gms.IndexAddressable: the primary key, unless the view
 // has one row.
-func (t *viewTable) GetIndexes(*gms.Context) ([]gms.Index, error) {
-	keys := t.keyColumns()
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	idx := &keyIndex{id: "PRIMARY", database: t.view.Def().Database, table: t.name, unique: true}
-	if t.layer == views.Speed { // which has a row for each group and epoch
-		idx.id, idx.unique = "group_key", false
-	}
-	for _, k := range keys {
-		idx.cols = append(idx.cols, t.schema[k])
-	}
-	return []gms.Index{idx}, nil
-}
+func (t *viewTable) GetIndexes(*gms.Context) ([]gms.Index, error) { return t.indexes, nil }
 
 // PreciseMatch implements gms.IndexAddressable: a lookup returns the rows that
 // match it and no others.
@@ -203,51 +256,44 @@ func (t *viewTable) PreciseMatch() bool { return true }
 // IndexedAccess implements gms.IndexAddressable.
 func (t *viewTable) IndexedAccess(*gms.Context, gms.IndexLookup) gms.IndexedTable {
 	cp := *t
+	cp.spare = &atomic.Pointer[viewRows]{}
 	return &cp
 }
 
 // LookupPartitions implements gms.IndexedTable.
 func (t *viewTable) LookupPartitions(ctx *gms.Context, lookup gms.IndexLookup) (gms.PartitionIter, error) {
-	ranges, err := keyRanges(ctx, lookup, t.keyTypes())
+	ranges, err := keyRanges(ctx, lookup, t.types)
 	if err != nil {
 		return nil, err
 	}
 	return gms.PartitionsToPartitionIter(lookupPartition{ranges: ranges, reverse: lookup.IsReverse}), nil
 }
 
-// keyTypes are the types of the group key, ours and the engine's.
-func (t *viewTable) keyTypes() (types []keyType) {
-	for i, k := range t.keyColumns() {
-		types = append(types, keyType{own: t.view.Plan().Keys[i].Expr.Type(), engine: t.schema[k].Type})
-	}
-	return types
-}
-
-// scan returns the rows of the ranges, one range after the other.
-func (t *viewTable) scan(ctx *gms.Context, ranges []keyRange, reverse bool) (gms.RowIter, error) {
+// scan returns the rows of the ranges, which are in order; in reverse from the
+// last to the first.
+func (t *viewTable) scan(ctx *gms.Context, ranges []views.Range, reverse bool) (gms.RowIter, error) {
 	snap, err := readSet(ctx).Snapshot(t.view)
 	if err != nil {
 		return nil, err
 	}
-	it := &viewRows{snap: snap, layer: t.layer, ranges: ranges, reverse: reverse, cols: t.proj, next: firstFill}
-	if t.proj == nil {
-		it.cols = make([]int, len(t.cols))
-		for i := range it.cols {
-			it.cols[i] = i
+	if t.spare != nil {
+		if it := t.spare.Swap(nil); it != nil && it.snap == snap {
+			it.restart(ranges, reverse)
+			return it, nil
 		}
 	}
-	it.width = len(it.cols)
-	for _, c := range it.cols {
-		it.makers = append(it.makers, newValueMaker(t.schema[c].Type))
-	}
-	// Ranges that bound more than the leading columns need those to check.
-	it.keyAt = t.keyColumns()
-	for i, k := range it.keyAt {
-		if it.keyAt[i] = slices.Index(it.cols, k); it.keyAt[i] < 0 && slices.ContainsFunc(ranges, func(r keyRange) bool { return r.checks(i) }) {
-			it.cols = append(slices.Clip(it.cols), k)
-			it.keyAt[i] = len(it.cols) - 1
+	it := &viewRows{snap: snap, ranges: ranges, reverse: reverse, next: firstFill, spare: t.spare}
+	cols := t.proj
+	if cols == nil {
+		cols = make([]int, len(t.cols))
+		for i := range cols {
+			cols[i] = i
 		}
 	}
+	for _, c := range cols {
+		it.makers = append(it.makers, t.viewShape.makers[c])
+	}
+	it.layout = t.layout(cols, nil)
 	return it, nil
 }
 
@@ -260,44 +306,47 @@ const (
 // viewRows are rows of a view.
 type viewRows struct {
 	snap    *views.Snapshot
-	layer   views.Layer
-	ranges  []keyRange // those not begun yet
-	current keyRange
-	cursor  *views.Cursor
+	layout  *views.Layout
+	ranges  []views.Range // those not begun yet
+	cursor  *views.Cursor // nil before the first
+	begun   bool          // the cursor is in a range
 	reverse bool
-	cols    []int
-	width   int // columns of a row: the first of cols
-	makers  []valueMaker
-	keyAt   []int // where each part of the key is among cols, or -1
+	makers  []valueMaker // of a row's columns
+	spare   *atomic.Pointer[viewRows]
 
 	batch column.Batch
 	n, at int
 	next  int
+	cells []any // of which rows are slices
+}
+
+func (it *viewRows) restart(ranges []views.Range, reverse bool) {
+	it.ranges, it.reverse, it.begun = ranges, reverse, false
+	it.n, it.at, it.next = 0, 0, firstFill
 }
 
 // Next implements gms.RowIter.
 func (it *viewRows) Next(ctx *gms.Context) (gms.Row, error) {
-	for {
-		for it.at < it.n {
-			i := it.at
-			it.at++
-			if it.current.holds(&it.batch, it.keyAt, i) {
-				return it.row(i), nil
-			}
-		}
+	if it.at == it.n {
 		if err := it.fill(ctx); err != nil {
 			return nil, err
 		}
 	}
+	width := len(it.makers)
+	if len(it.cells) < width {
+		it.cells = make([]any, width*min(it.n-it.at, rowsMade))
+	}
+	row := gms.Row(it.cells[:width:width])
+	it.cells = it.cells[width:]
+	for k := range row {
+		row[k] = it.makers[k].make(it.batch.Cols[k].Value(it.at))
+	}
+	it.at++
+	return row, nil
 }
 
-func (it *viewRows) row(i int) gms.Row {
-	row := make(gms.Row, it.width)
-	for k := range row {
-		row[k] = it.makers[k].make(it.batch.Cols[k].Value(i))
-	}
-	return row
-}
+// rowsMade is how many rows at most are made of one piece of memory.
+const rowsMade = 16
 
 // fill reads the next rows; io.EOF at the end.
 func (it *viewRows) fill(ctx *gms.Context) (err error) {
@@ -305,27 +354,52 @@ func (it *viewRows) fill(ctx *gms.Context) (err error) {
 		return err
 	}
 	for {
-		if it.cursor == nil {
+		if !it.begun {
 			if len(it.ranges) == 0 {
 				return io.EOF
 			}
-			it.current, it.ranges = it.ranges[0], it.ranges[1:]
-			it.cursor = it.snap.Scan(it.layer, []views.Range{it.current.Range}, it.reverse, it.cols)
+			it.begin()
 		}
 		it.at = 0
 		if it.n, err = it.cursor.Fill(&it.batch, it.next); err != nil {
 			return err
 		}
+		it.begun = it.n == it.next // fewer are the last
 		it.next = min(it.next*4, mostFill)
 		if it.n > 0 {
 			return nil
 		}
-		it.cursor = nil
 	}
 }
 
+// begin begins the next range.
+func (it *viewRows) begin() {
+	at := 0
+	if it.reverse {
+		at = len(it.ranges) - 1
+	}
+	r := it.ranges[at : at+1 : at+1]
+	if it.reverse {
+		it.ranges = it.ranges[:at]
+	} else {
+		it.ranges = it.ranges[1:]
+	}
+	it.begun = true
+	if it.cursor == nil {
+		it.cursor = it.snap.ScanLayout(it.layout, r, it.reverse)
+		return
+	}
+	it.cursor.Restart(r, it.reverse)
+}
+
 // Close implements gms.RowIter. The snapshot is the statement's.
-func (it *viewRows) Close(*gms.Context) error { return nil }
+func (it *viewRows) Close(*gms.Context) error {
+	if it.spare != nil && it.cursor != nil {
+		it.n, it.at = 0, 0
+		it.spare.Store(it)
+	}
+	return nil
+}
 
 // A keyIndex is an index over leading columns of a key that keeps rows in order.
 type keyIndex struct {

@@ -28,14 +28,15 @@ type Layout struct {
 }
 
 // Layout returns a layout of columns, which are indexes into the plan's
-// Columns(layer). A narrow one has sums that fit in vectors of Dec, though
-// their type is BigDec; where one does not fit, Fill returns ErrWide.
-func (v *View) Layout(layer Layer, cols []int, narrow bool) *Layout {
+// Columns(layer). Sums that narrow, if it is not nil, says true for are filled
+// as Dec, though their type is BigDec; where one does not fit, Fill returns
+// ErrWide.
+func (v *View) Layout(layer Layer, cols []int, narrow []bool) *Layout {
 	all := v.plan.Columns(layer)
 	l := &Layout{layer: layer, types: v.plan.KeyTypes(), specs: v.plan.Specs(), narrow: make([]bool, len(cols))}
 	for i, c := range cols {
 		l.cols = append(l.cols, all[c])
-		l.add(i, &all[c], narrow)
+		l.add(i, &all[c], narrow != nil && narrow[i])
 	}
 	// What is wanted as a state is not read a second time.
 	for a, w := range l.wants {

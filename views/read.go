@@ -3,6 +3,7 @@ package views
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -226,7 +227,60 @@ func (s *Snapshot) close() {
 }
 
 // A Range is a range of stored keys: from Lo, to before Hi. A nil Hi is no bound.
-type Range struct{ Lo, Hi []byte }
+type Range struct {
+	Lo, Hi []byte
+	// Any, if there are any, are conditions on the parts of the key, of which
+	// one must hold.
+	Any []Parts
+}
+
+// Parts is a condition on the parts of a key, in their order: each must be in
+// its Span. It may end early.
+type Parts []Span
+
+// A Span is a range of one part of a key in its stored form: from Lo, to before
+// Hi. nil is no bound.
+type Span struct{ Lo, Hi []byte }
+
+// all says whether every value, NULL among them, is within.
+func (s Span) all() bool { return len(s.Lo) == 0 && s.Hi == nil }
+
+// seekAfter is how many rows that no condition takes a cursor steps over before
+// it seeks the next that one may: a seek costs about as much as that.
+const seekAfter = 12
+
+// next returns where the first row behind key may be that the condition takes;
+// ok says that it is key itself. In reverse it is the place that such rows are
+// before. end says that there are none.
+func (p Parts) next(key []byte, types []column.Type, reverse bool) (at []byte, ok, end bool) {
+	rest := key
+	for i, s := range p {
+		start := len(key) - len(rest)
+		after, err := partial.SkipKey(rest, types[i])
+		if err != nil {
+			return nil, true, false // reading the row says what is wrong
+		}
+		part := rest[:len(rest)-len(after)]
+		rest = after
+		if s.all() {
+			continue
+		}
+		below, above := bytes.Compare(part, s.Lo) < 0, s.Hi != nil && bytes.Compare(part, s.Hi) >= 0
+		switch {
+		case !below && !above:
+		case below && !reverse:
+			return append(bytes.Clone(key[:start]), s.Lo...), false, false
+		case above && reverse:
+			return append(bytes.Clone(key[:start]), s.Hi...), false, false
+		case reverse:
+			return bytes.Clone(key[:start]), false, start == 0
+		default:
+			at = partial.PrefixEnd(key[:start])
+			return at, false, at == nil
+		}
+	}
+	return nil, true, false
+}
 
 // All is the range of all keys.
 var All = []Range{{}}
@@ -282,18 +336,93 @@ func (s *Snapshot) Count(l Layer) (n uint64, err error) {
 	return s.count(l)
 }
 
+// count takes as a fact how many rows the largest source has, and looks for the
+// rows of the others there: the speed layer has few rows beside the batch layer,
+// and the runs in memory few beside the open epoch.
 func (s *Snapshot) count(l Layer) (n uint64, err error) {
-	if l == Batch && (s.drop == nil || s.drop.floor == s.meta.Deleted) {
+	known := s.drop == nil || s.drop.floor == s.meta.Deleted // rows that are dropped are not in the file
+	if l == Batch && known {
 		return max(s.meta.BatchRows, s.keyless()), nil
 	}
 	err = s.guard(func() error {
 		c := &Cursor{snap: s, layer: l, src: s.sources(l), ranges: All, drop: s.drop}
+		var most *bucketSource
+		if known && !c.perEpoch() {
+			most = c.withoutMost()
+		}
 		for c.advance() {
+			if most != nil {
+				if k, _, err := most.rows.seek(most.c, c.current); err != nil {
+					return err
+				} else if bytes.Equal(k, c.current) {
+					continue
+				}
+			}
 			n++
+		}
+		if most != nil {
+			n += *most.rows.rows
 		}
 		return s.damage
 	})
 	return max(n, s.keyless()), err
+}
+
+// withoutMost takes the bucket with the most rows from the sources, if the
+// others have few beside it.
+func (c *Cursor) withoutMost() (most *bucketSource) {
+	var at int
+	var rest uint64
+	for i, s := range c.src {
+		n := uint64(0)
+		switch s := s.(type) {
+		case *bucketSource:
+			n = *s.rows.rows
+			if most == nil || n > *most.rows.rows {
+				if most != nil {
+					rest += *most.rows.rows
+				}
+				most, at = s, i
+				continue
+			}
+		case *tableSource:
+			n = uint64(s.t.Len())
+		}
+		rest += n
+	}
+	// To find a row costs some ten times what a step to the next one does.
+	if most == nil || rest > *most.rows.rows/10 {
+		return nil
+	}
+	c.src = slices.Delete(c.src, at, at+1)
+	return most
+}
+
+// countChunk is how many rows are counted between two looks at the context.
+const countChunk = 10_000
+
+// CountRanges returns the number of rows of a layer in ranges, which must be in
+// order. It stops at most, unless that is 0.
+func (s *Snapshot) CountRanges(ctx context.Context, l Layer, ranges []Range, most uint64) (n uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tx == nil {
+		return 0, errors.New("the statement that counts has ended")
+	}
+	out := s.View.Layout(l, nil, nil)
+	err = s.guard(func() error {
+		c := &Cursor{snap: s, layer: l, src: s.sources(l), moved: s.moved, ranges: ranges, drop: s.drop, out: out}
+		for (most == 0 || n < most) && c.advance() {
+			if n++; n%countChunk == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
+		return s.damage
+	})
+	if n == 0 && coversEmpty(ranges) {
+		n = s.keyless()
+	}
+	return n, err
 }
 
 // guard runs f, which reads the file, and has the view built again where that
@@ -522,6 +651,8 @@ type Cursor struct {
 	current []byte   // its key
 	rival   []byte   // the next key of the other sources, nil where they have none; known while alone is set
 	alone   bool     // one source holds the current row
+	any     []Parts  // of the current range
+	misses  int      // rows stepped over since the last that any took
 	keyless bool     // the row that there is in any case is still to come
 
 	fields
@@ -532,7 +663,7 @@ type Cursor struct {
 // into the plan's Columns(layer). With reverse it goes from the last row to
 // the first.
 func (s *Snapshot) Scan(l Layer, ranges []Range, reverse bool, cols []int) *Cursor {
-	return s.ScanLayout(s.View.Layout(l, cols, false), ranges, reverse)
+	return s.ScanLayout(s.View.Layout(l, cols, nil), ranges, reverse)
 }
 
 // ScanLayout is Scan of the columns of a layout, which must be one of the
@@ -544,6 +675,14 @@ func (s *Snapshot) ScanLayout(out *Layout, ranges []Range, reverse bool) *Cursor
 		snap: s, layer: out.layer, src: s.sources(out.layer), moved: s.moved, ranges: ranges, reverse: reverse, drop: s.drop,
 		out: out, keyless: s.keyless() == 1 && coversEmpty(ranges),
 	}
+}
+
+// Restart makes the cursor one over other ranges.
+func (c *Cursor) Restart(ranges []Range, reverse bool) {
+	c.snap.mu.Lock()
+	defer c.snap.mu.Unlock()
+	c.ranges, c.reverse, c.started, c.at = ranges, reverse, false, c.at[:0]
+	c.keyless = c.snap.keyless() == 1 && coversEmpty(ranges)
 }
 
 // Fill makes b the next rows, at most limit of them, with one vector for each
@@ -655,6 +794,46 @@ func truncate(b *column.Batch, n int) {
 
 // advance goes to the next row and says whether there is one.
 func (c *Cursor) advance() bool {
+	for c.next() {
+		if len(c.any) == 0 || c.takes() {
+			return true
+		}
+	}
+	return false
+}
+
+// takes says whether one of the range's conditions takes the current row. After
+// some that none does it goes to before the next that one may take.
+func (c *Cursor) takes() bool {
+	var to []byte
+	found := false
+	for _, p := range c.any {
+		at, ok, end := p.next(c.current, c.out.types, c.reverse)
+		if ok {
+			c.misses = 0
+			return true
+		}
+		if !end && (!found || (bytes.Compare(at, to) < 0) != c.reverse) {
+			to, found = at, true
+		}
+	}
+	if c.misses++; c.misses < seekAfter && found {
+		return false
+	}
+	// Where that row is not taken either, it is sought from there at once.
+	c.misses, c.at = seekAfter-1, c.at[:0]
+	if !found {
+		c.started = false // nothing more in this range
+		return false
+	}
+	for _, s := range c.src {
+		s.seek(to, c.reverse)
+	}
+	return false
+}
+
+// next goes to the next row of the ranges, whatever their conditions.
+func (c *Cursor) next() bool {
 	for _, s := range c.at {
 		s.step(c.reverse)
 	}
@@ -717,7 +896,7 @@ func (c *Cursor) startRange() {
 		c.ranges = c.ranges[1:]
 	}
 	from := r.Lo
-	c.bound = r.Hi
+	c.bound, c.any, c.misses = r.Hi, r.Any, seekAfter
 	if c.reverse {
 		from, c.bound = r.Hi, r.Lo
 	}

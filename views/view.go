@@ -42,6 +42,9 @@ type View struct {
 	// must come before there is another for their amount.
 	skipped atomic.Uint64
 
+	// Kept is for what readers make once for the version, by keys of their own.
+	Kept sync.Map
+
 	mu    sync.Mutex
 	err   error // why the view failed
 	stuck error // why the last commit failed, which is tried again

@@ -72,6 +72,9 @@ type Batch struct {
 	// for all. Kernels may compute the others as well; what is costly should not.
 	Sel []uint32
 
+	// Context is for expressions that need more than the vectors.
+	Context any
+
 	free, used [kinds][]*Vector
 }
 
