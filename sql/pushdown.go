@@ -21,7 +21,26 @@ import (
 
 // rules are the analyzer's rules about our tables.
 func (s *Server) rules() []gmsx.Rule {
-	return []gmsx.Rule{{Apply: s.pushDown}}
+	return []gmsx.Rule{{Early: true, Apply: keepExtremes}, {Apply: s.pushDown}}
+}
+
+// keepExtremes keeps MIN and MAX over a view from the engine, which reads them
+// as the first row in the order of the primary key: that is NULL where NULL is
+// among the keys, and no row at all where there is none. It looks only for an
+// aggregate that stands alone.
+func keepExtremes(_ *gms.Context, n gms.Node) (gms.Node, error) {
+	out, _, err := transform.NodeWithOpaque(n, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
+		g, ok := n.(*plan.GroupBy)
+		if !ok || len(g.SelectedExprs) != 1 || len(g.GroupByExprs) != 0 || accessOf(g.Child) == nil {
+			return n, transform.SameTree, nil
+		}
+		switch g.SelectedExprs[0].(type) {
+		case *aggregation.Min, *aggregation.Max:
+			return plan.NewGroupBy([]gms.Expression{g.SelectedExprs[0], g.SelectedExprs[0]}, nil, g.Child), transform.NewTree, nil
+		}
+		return n, transform.SameTree, nil
+	})
+	return out, err
 }
 
 // pushDown replaces what the engine does with the rows of a view by what weir

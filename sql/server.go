@@ -36,6 +36,11 @@ type Config struct {
 	Compiler *Compiler // the engine's own
 	Version  string    // weir's own version
 	Logger   *slog.Logger
+
+	// MemoryLimit is the heap, in bytes, at which statements that still grow
+	// fail. 0 stands for four fifths of GOMEMLIMIT or, without that, for half
+	// of the machine's memory.
+	MemoryLimit uint64
 }
 
 // A Server answers MySQL clients.
@@ -55,9 +60,10 @@ func Listen(cfg Config) (*Server, error) {
 	s.engine, err = gmsx.New(gmsx.Options{
 		Provider: s.provider, DefaultDatabase: views.DefaultDatabase, Password: cfg.Password,
 		ParseHook: s.parse, RewriteHook: s.rewrite,
-		Functions:  append(scalarFunctions(), hopInQueries(), waitFunction(cfg.Engine)),
-		Aggregates: ownAggregates(),
-		Rules:      append(s.rules(), gmsx.Rule{Early: true, Apply: openInserts}), Logger: cfg.Logger, ServerVersion: "8.0.33-weir-" + strings.TrimPrefix(cfg.Version, "v"),
+		Functions:   append(scalarFunctions(), hopInQueries(), waitFunction(cfg.Engine)),
+		Aggregates:  ownAggregates(),
+		MemoryLimit: memoryLimit(cfg.MemoryLimit),
+		Rules:       append(s.rules(), gmsx.Rule{Early: true, Apply: openInserts}), Logger: cfg.Logger, ServerVersion: "8.0.33-weir-" + strings.TrimPrefix(cfg.Version, "v"),
 	})
 	if err != nil {
 		return nil, err
