@@ -183,3 +183,30 @@ func pushdownServer(t *testing.T) *Server {
 	publish()
 	return s
 }
+
+// Joins that look rows up by key give what a join of all rows gives.
+func TestJoinsEqualTheEngine(t *testing.T) {
+	s := pushdownServer(t)
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 150 {
+		view := pick(r, "plain", "texts") + pick(r, "", "", "_batch", "_speed")
+		with := pick(r, "plain", "texts") + pick(r, "", "", "_batch", "_speed")
+		on := pick(r, "a.k = b.k AND a.s = b.s", "a.k = b.k", "a.s = b.s", "a.k <=> b.k AND a.s <=> b.s", "a.k = b.k AND a.s = b.s AND a.n > b.n", "a.n = b.k AND b.s = a.s", "b.s = CONCAT(a.s, 'b')", "b.k = a.total AND b.s = a.s")
+		where := pick(r, "", "", " WHERE a.k > 0", " WHERE b.n > 2", " WHERE a.s LIKE 'a%%'", " WHERE a.k IS NULL", " WHERE b.k IS NULL")
+		kind := pick(r, "JOIN", "LEFT JOIN", "JOIN")
+		text := "SELECT a.k, a.s, a.n, b.k, b.s, b.total FROM %s " + kind + " %s ON " + on + where
+		got, err := selected(t, s, fmt.Sprintf(text, view+" a", with+" b"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := selected(t, s, fmt.Sprintf(text, "(SELECT * FROM "+view+" LIMIT 1000000) a", "(SELECT * FROM "+with+" LIMIT 1000000) b"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s:\n got %q\nwant %q", fmt.Sprintf(text, view+" a", with+" b"), got, want)
+		}
+	}
+}

@@ -63,7 +63,7 @@ func Listen(cfg Config) (*Server, error) {
 		Functions:   append(scalarFunctions(), hopInQueries(), waitFunction(cfg.Engine)),
 		Aggregates:  ownAggregates(),
 		MemoryLimit: memoryLimit(cfg.MemoryLimit),
-		Rules:       append(s.rules(), gmsx.Rule{Early: true, Apply: openInserts}), Logger: cfg.Logger, ServerVersion: "8.0.33-weir-" + strings.TrimPrefix(cfg.Version, "v"),
+		Rules:       append(s.rules(), gmsx.Rule{Early: true, Apply: openInserts}), Logger: cfg.Logger, Build: s.build, ServerVersion: "8.0.33-weir-" + strings.TrimPrefix(cfg.Version, "v"),
 	})
 	if err != nil {
 		return nil, err

@@ -208,11 +208,30 @@ func fromEngine(ctx *gms.Context, x any, et gms.Type, t column.Type) column.Valu
 		}
 		x = u
 	}
+	if v, ok := plainValue(x, t); ok {
+		return v
+	}
 	c, inRange, err := et.Convert(ctx, x)
 	if err != nil || c == nil || inRange == gms.OutOfRange {
 		return column.Null
 	}
 	return toValue(c, t)
+}
+
+// plainValue returns x as a value of type t where it needs no conversion, which
+// is most of what joins look up.
+func plainValue(x any, t column.Type) (column.Value, bool) {
+	switch x := x.(type) {
+	case int64:
+		return column.Value{Kind: column.Int, I: x}, t.Kind == column.Int && t.SQL == column.Bigint.SQL
+	case string:
+		return column.Value{Kind: column.String, S: x}, t.Kind == column.String && t.Length > 0 && len(x) <= t.Length && strings.HasPrefix(t.SQL, "varchar(")
+	case time.Time:
+		micros := x.UnixMicro()
+		return column.Value{Kind: column.Time, I: micros}, t.Kind == column.Time && t.SQL == column.Datetime.SQL &&
+			x.Nanosecond()%1000 == 0 && micros >= 0 && x.Location() == time.UTC
+	}
+	return column.Value{}, false
 }
 
 func toValue(x any, t column.Type) column.Value {

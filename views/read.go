@@ -512,10 +512,20 @@ type bucketSource struct {
 	seen   uint64 // rows since the beginning (in reverse, the end) of the bucket
 	sum    uint64 // of their checksums
 	whole  bool   // seen began there
-	last   []byte
+	last   []byte // the row before, where it was stepped from
+	floor  []byte // otherwise, the key that was sought
+	ahead  bool   // it goes forwards: no row is between last, or floor, and k
 }
 
+// nearBy is how many rows a source steps on to one that is sought: keys that are
+// looked up one after the other are often neighbours.
+const nearBy = 8
+
 func (b *bucketSource) seek(key []byte, reverse bool) {
+	if !reverse && key != nil && b.near(key) {
+		return
+	}
+	b.floor, b.ahead = append(b.floor[:0], key...), !reverse
 	b.seen, b.sum, b.whole, b.last = 0, 0, key == nil, nil
 	var err error
 	switch {
@@ -533,6 +543,21 @@ func (b *bucketSource) seek(key []byte, reverse bool) {
 		}
 	}
 	b.arrive(reverse, err)
+}
+
+// near goes to the first row with a key ≥ key if that is the row it is at, or
+// one of the next.
+func (b *bucketSource) near(key []byte) bool {
+	if !b.ahead || b.last != nil && bytes.Compare(b.last, key) >= 0 || b.last == nil && bytes.Compare(b.floor, key) > 0 {
+		return false
+	}
+	for range nearBy {
+		if b.k == nil || bytes.Compare(b.k, key) >= 0 {
+			return true
+		}
+		b.step(false)
+	}
+	return false
 }
 
 func (b *bucketSource) step(reverse bool) {
