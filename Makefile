@@ -50,6 +50,10 @@ fuzz:
 bench:
 	go run ./bench
 
+## bench-queries: what reading a view costs, beside MariaDB with the same rows (package mariadb-server)
+bench-queries:
+	go run ./bench -queries 5
+
 ## microbench: the benchmarks beside the code
 microbench:
 	go test -run '^$$' -bench . -benchmem -count 6 ./...
@@ -67,4 +71,4 @@ fmt:
 fmt-check:
 	@$(LINT) fmt --diff ./... || { echo 'run make fmt'; exit 1; }
 
-.PHONY: help check build run demo test quick crash fuzz bench microbench lint fmt fmt-check
+.PHONY: help check build run demo test quick crash fuzz bench bench-queries microbench lint fmt fmt-check

@@ -84,8 +84,16 @@ func (e *explain) RowIter(ctx *gms.Context) (gms.RowIter, error) {
 		return gms.RowsToRowIter(explainRows(ctx, n)...), nil
 	}
 	n, _, err = transform.NodeWithOpaque(n, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
-		if a, ok := accessNode(n); ok && a.table.layer == views.Serving {
-			return &mergedAccess{Node: n}, transform.NewTree, nil
+		switch t := n.(type) {
+		case *aggregate:
+			t.access.rows = t.access.rowsRead(ctx)
+			return n, transform.SameTree, nil
+		case *topRows:
+			t.access.rows = t.access.rowsRead(ctx)
+			return n, transform.SameTree, nil
+		}
+		if a, ok := accessNode(n); ok {
+			return &shownAccess{Node: n, rows: a.rowsRead(ctx)}, transform.NewTree, nil
 		}
 		return n, transform.SameTree, nil
 	})
@@ -120,25 +128,87 @@ func (a *tableAccess) describe() []string {
 	if len(a.filter) > 0 {
 		lines = append(lines, "filter: "+strings.Join(a.shown, " AND "))
 	}
-	return append(lines, describeAccess(a.node))
+	return append(lines, describeAccess(a.node, a.rows))
 }
 
-// mergedAccess prints an access to a serving view.
-type mergedAccess struct{ gms.Node }
+// shownAccess prints an access to a relation of a view.
+type shownAccess struct {
+	gms.Node
+	rows string
+}
 
-func (m *mergedAccess) String() string { return describeAccess(m.Node) }
+func (s *shownAccess) String() string { return describeAccess(s.Node, s.rows) }
+
+// rowsExact bounds the rows that EXPLAIN counts.
+const rowsExact = 10_000
+
+// rowsRead says how many rows an access reads at most, or "" where that depends
+// on the rows of another. A LIMIT above makes it fewer.
+func (a *tableAccess) rowsRead(ctx *gms.Context) string {
+	n, exact, ok := a.countRows(ctx)
+	switch {
+	case !ok:
+		return ""
+	case exact:
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("at most %d", n)
+}
+
+func (a *tableAccess) countRows(ctx *gms.Context) (n uint64, exact, ok bool) {
+	if ita, is := a.node.(*plan.IndexedTableAccess); is && a.lookup == nil {
+		if !ita.IsStatic() {
+			return 0, false, false
+		}
+		lookup, err := ita.GetLookup(ctx, nil)
+		if err != nil {
+			return 0, false, false
+		}
+		a.lookup = &lookup
+	}
+	snap, err := readSet(ctx).Snapshot(a.table.view)
+	if err != nil {
+		return 0, false, false
+	}
+	ranges, err := a.ranges(ctx)
+	if err != nil {
+		return 0, false, false
+	}
+	if n, err = snap.CountRanges(ctx, a.table.layer, ranges, rowsExact); err != nil {
+		return 0, false, false
+	}
+	if n < rowsExact {
+		return n, true, true
+	}
+	return max(n, snap.Estimate(a.table.layer)), false, true
+}
 
 // describeAccess prints an access to a relation of a view: to the serving view
 // as the merge of accesses to both layers, each with the same condition.
-func describeAccess(n gms.Node) string {
+func describeAccess(n gms.Node, rows string) string {
 	a, ok := accessNode(n)
-	if !ok || a.table.layer != views.Serving {
-		return strings.TrimRight(n.String(), "\n")
+	text := strings.TrimRight(n.String(), "\n")
+	if !ok {
+		return text
+	}
+	var children []string
+	name := "Layer"
+	switch a.table.layer {
+	case views.Serving:
+		name = "Merge"
+		children = []string{ofLayer(text, a.table.name, "_batch"), ofLayer(text, a.table.name, "_speed")}
+	default:
+		children = []string{text}
+	}
+	if a.table.hinted != "" {
+		children = append([]string{"seeks: " + a.table.hinted}, children...)
+	}
+	if rows != "" {
+		children = append([]string{"rows: " + rows}, children...)
 	}
 	pr := gms.NewTreePrinter()
-	_ = pr.WriteNode("Merge(%s)", a.table.name)
-	text := strings.TrimRight(n.String(), "\n")
-	_ = pr.WriteChildren(ofLayer(text, a.table.name, "_batch"), ofLayer(text, a.table.name, "_speed"))
+	_ = pr.WriteNode("%s(%s)", name, a.table.name)
+	_ = pr.WriteChildren(children...)
 	return strings.TrimRight(pr.String(), "\n")
 }
 
@@ -189,7 +259,9 @@ func accessRows(ctx *gms.Context, n gms.Node, extra string) []gms.Row {
 			names = []string{a.table.name + "_batch", a.table.name + "_speed"}
 			extra = strings.TrimPrefix(extra+"; Merge", "; ")
 		}
-		if c, _, err := a.table.RowCount(ctx); err == nil {
+		if c, _, ok := a.countRows(ctx); ok {
+			count = c
+		} else if c, _, err := a.table.RowCount(ctx); err == nil {
 			count = c
 		}
 	}
@@ -201,7 +273,7 @@ func accessRows(ctx *gms.Context, n gms.Node, extra string) []gms.Row {
 			lookup, err := ita.GetLookup(ctx, nil)
 			kind, ref = "range", any(nil)
 			if err == nil && lookup.IsPointLookup {
-				kind, ref, count = "const", "const", uint64(1)
+				kind, ref = "const", "const"
 			}
 			if err == nil {
 				extra = strings.TrimSuffix(fmt.Sprintf("Using index condition: %s; %s", lookup.Ranges.DebugString(), extra), "; ")

@@ -30,17 +30,22 @@ func (s *Server) hint(ctx *gms.Context, f *plan.Filter) gms.Node {
 		return nil
 	}
 	var parts views.Parts
+	var said []string
 	for _, cond := range access.filter {
 		for _, c := range expression.SplitConjunction(cond) {
-			if x := k.truth(c); x != nil {
-				parts = both(parts, access.table.parts(x))
+			x := k.truth(c)
+			if x == nil {
+				continue
+			}
+			if p := access.table.parts(x); p != nil {
+				parts, said = both(parts, p), append(said, c.String())
 			}
 		}
 	}
 	if parts == nil || access.stray {
 		return nil
 	}
-	out, err := changeAccess(f, func(n gms.Node) (gms.Node, error) { return withHint(ctx, n, parts) })
+	out, err := changeAccess(f, func(n gms.Node) (gms.Node, error) { return withHint(ctx, n, parts, strings.Join(said, " AND ")) })
 	if err != nil {
 		return nil
 	}
@@ -63,14 +68,14 @@ func changeAccess(n gms.Node, f func(gms.Node) (gms.Node, error)) (gms.Node, err
 var errNotOurs = errors.New("not an access to a view")
 
 // withHint is an access whose table has a hint.
-func withHint(ctx *gms.Context, n gms.Node, parts views.Parts) (gms.Node, error) {
+func withHint(ctx *gms.Context, n gms.Node, parts views.Parts, said string) (gms.Node, error) {
 	hinted := func(t gms.Table) (gms.Table, error) {
 		v, ok := t.(*viewTable)
 		if !ok {
 			return nil, errNotOurs
 		}
 		cp := *v
-		cp.hint = parts
+		cp.hint, cp.hinted = parts, said
 		return &cp, nil
 	}
 	switch n := n.(type) {

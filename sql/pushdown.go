@@ -170,6 +170,7 @@ type tableAccess struct {
 	uses   map[int]int    // and how often
 	stray  bool           // some expression reads another table
 	hint   views.Parts    // what the filter says of the key
+	rows   string         // how many are read, for EXPLAIN
 }
 
 // accessOf returns the access that n is, or nil.

@@ -210,3 +210,28 @@ func TestJoinsEqualTheEngine(t *testing.T) {
 		}
 	}
 }
+
+// A GROUP BY that is pushed down has a limit for its memory, and says the way out.
+func TestGroupsHaveALimit(t *testing.T) {
+	broker := &logtest.Memory{}
+	s := newTestServer(t, broker, 1<<20)
+	for _, q := range []string{"CREATE STREAM e (k INT)", "CREATE MATERIALIZED VIEW v AS SELECT k, COUNT(*) AS n FROM e GROUP BY k"} {
+		if err := s.Exec(t.Context(), "test", q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var msgs []views.Message
+	for i := range 3 * roomEvery {
+		msgs = append(msgs, views.Message{Payload: fmt.Appendf(nil, `{"k":%d}`, i)})
+	}
+	if _, err := broker.Publish(t.Context(), "e", msgs); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, s, "e", uint64(len(msgs)))
+	if _, err := selected(t, s, "SELECT k, SUM(n) FROM v GROUP BY k"); err == nil || !strings.Contains(err.Error(), "Out of memory") || !strings.Contains(err.Error(), "GOMEMLIMIT") {
+		t.Errorf("got %v, want an error that says the way out", err)
+	}
+	if rows, err := selected(t, s, "SELECT SUM(n) FROM v"); err != nil || len(rows) != 1 {
+		t.Errorf("one group: %v, %v", rows, err)
+	}
+}

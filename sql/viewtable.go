@@ -18,8 +18,11 @@ import (
 // A viewTable is one of the three relations of a view: v, v_batch or v_speed.
 type viewTable struct {
 	*viewShape
-	proj []int       // the columns that are read; nil is all
-	hint views.Parts // what must hold of the key, as a filter above says too
+	proj []int // the columns that are read; nil is all
+	// hint is what must hold of the key, as a filter above says too, and hinted
+	// the conditions there that say it.
+	hint   views.Parts
+	hinted string
 
 	// spare is a scan that has ended and may begin anew, as in a join that
 	// looks up one key after the other.
