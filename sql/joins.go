@@ -46,8 +46,10 @@ func (s *Server) build(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowIter, 
 	}
 	own := *t
 	own.spare = &atomic.Pointer[viewRows]{}
-	return &lookupRows{left: left, access: access, t: &own, keys: access.Expressions(), cond: j.Filter, filters: filters,
-		outer: j.Op == plan.JoinTypeLeftOuterLookup, width: len(j.Right().Schema())}, nil
+	return &lookupRows{
+		left: left, access: access, t: &own, keys: access.Expressions(), cond: j.Filter, filters: filters,
+		outer: j.Op == plan.JoinTypeLeftOuterLookup, width: len(j.Right().Schema()),
+	}, nil
 }
 
 // lookupRows are the rows of a join that looks up the inner side by key.

@@ -530,9 +530,7 @@ func (t *topRows) rows(ctx *gms.Context, narrow bool) ([]gms.Row, error) {
 	if narrow {
 		p.narrow = func(c int) bool { return t.access.uses[c] == 0 } // those that a filter reads are of their own kind
 	}
-	if err := p.open(ctx); err != nil {
-		return nil, err
-	}
+	p.open(ctx)
 	h := &topHeap{by: t.by}
 	seen := 0
 	err := p.each(ctx, func(b *column.Batch) error {

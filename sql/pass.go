@@ -24,7 +24,7 @@ type pass struct {
 }
 
 // open says what is read.
-func (p *pass) open(ctx *gms.Context) error {
+func (p *pass) open(ctx *gms.Context) {
 	p.memos.ctx = ctx
 	p.cols = p.access.cols
 	p.narrows = make([]bool, len(p.cols))
@@ -35,7 +35,6 @@ func (p *pass) open(ctx *gms.Context) error {
 	for i := range p.narrows {
 		p.narrows[i] = l.IsNarrow(i)
 	}
-	return nil
 }
 
 // isNarrow says whether x is a column that is read narrow.

@@ -548,9 +548,7 @@ func (a *aggregate) aggregated(ctx *gms.Context, narrow bool) (*aggregateRows, e
 	if narrow {
 		p.narrow = a.narrowable
 	}
-	if err := p.open(ctx); err != nil {
-		return nil, err
-	}
+	p.open(ctx)
 	specs := make([]partial.Spec, len(a.aggs))
 	for i := range a.aggs {
 		specs[i] = a.aggs[i].Spec
