@@ -127,6 +127,7 @@ var rewordings = []struct {
 	{regexp.MustCompile(`^error: '(.*)' is not a valid value for '(.*)'`), "Incorrect $2 value: '$1'"},
 	{regexp.MustCompile(`^string '(?s:.*)' is too large for column '(.*)'`), "Data too long for column '$1'"},
 	{regexp.MustCompile(`^(.*) out of range for (.*)`), "Out of range value: $1 is no $2"},
+	{regexp.MustCompile(`^duplicate (?:primary|unique) key given: (Duplicate entry (?s:.*))`), "$1"},
 	{regexp.MustCompile(`^number of values does not match number of columns provided`), "Column count doesn't match value count"},
 }
 

@@ -27,7 +27,8 @@ type Options struct {
 
 	// RewriteHook may change or replace each statement that the engine's own
 	// parser has read, before it is planned. The tree is the hook's to change.
-	RewriteHook func(ast.Statement) (ast.Statement, error)
+	// database is the session's current one, "" if it has none.
+	RewriteHook func(stmt ast.Statement, database string) (ast.Statement, error)
 
 	Functions  []gms.Function              // scalar functions; they win over built-in ones
 	Aggregates map[string]AggregateFactory // by lower-case name; they win over built-in ones
