@@ -9,6 +9,7 @@ import (
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/types"
+	ast "github.com/dolthub/vitess/go/vt/sqlparser"
 
 	"weir/sql/ddl"
 	"weir/sql/gmsx"
@@ -27,7 +28,7 @@ type provider struct {
 }
 
 var (
-	_ gms.MutableDatabaseProvider         = (*provider)(nil)
+	_ gms.DatabaseProvider                = (*provider)(nil)
 	_ gms.ExternalStoredProcedureProvider = (*provider)(nil)
 )
 
@@ -97,42 +98,6 @@ func (p *provider) AllDatabases(*gms.Context) (list []gms.Database) {
 		list = append(list, &userDatabase{server: p.server, name: name})
 	}
 	return append(list, p.system)
-}
-
-// CreateDatabase implements gms.MutableDatabaseProvider.
-func (p *provider) CreateDatabase(ctx *gms.Context, name string) error {
-	if p.HasDatabase(ctx, name) {
-		return gms.ErrDatabaseExists.New(name)
-	}
-	return p.server.tables.CreateDatabase(ctx, name)
-}
-
-// DropDatabase implements gms.MutableDatabaseProvider: with everything in it.
-// Its name goes last, so that one that was cut short can be dropped again.
-func (p *provider) DropDatabase(ctx *gms.Context, name string) error {
-	engine := p.server.cfg.Engine
-	list, building := engine.Views()
-	var defs []*views.ViewDef
-	for _, v := range list {
-		defs = append(defs, v.Def())
-	}
-	for _, def := range append(defs, building...) {
-		if !strings.EqualFold(def.Database, name) {
-			continue
-		}
-		if err := engine.DropView(ctx, def.Database, def.Name); err != nil && !errors.Is(err, views.ErrUnknown) {
-			return sqlError(err)
-		}
-	}
-	for _, s := range engine.Streams() {
-		if !strings.EqualFold(s.Def.Database, name) {
-			continue
-		}
-		if err := engine.DropStream(ctx, s.Def.Database, s.Def.Name); err != nil && !errors.Is(err, views.ErrUnknown) {
-			return sqlError(err)
-		}
-	}
-	return p.server.tables.DropDatabase(ctx, name)
 }
 
 // ExternalStoredProcedure implements gms.ExternalStoredProcedureProvider.
@@ -325,9 +290,30 @@ func (d *userDatabase) CreateView(ctx *gms.Context, name, selectText, createText
 	if err := d.checkFree(name); err != nil {
 		return err
 	}
+	create, err := viewText(d.name, name, selectText, createText)
+	if err != nil {
+		return err
+	}
 	return d.server.tables.CreateView(ctx, &tables.ViewDef{
-		Database: d.name, Name: name, Select: selectText, Create: createText, SQLMode: gms.LoadSqlMode(ctx).String(),
+		Database: d.name, Name: name, Select: selectText, Create: create, SQLMode: gms.LoadSqlMode(ctx).String(),
 	})
+}
+
+// viewText is the statement that makes a view, under the name that it has now.
+func viewText(database, name, selectText, createText string) (string, error) {
+	stmt, err := ast.Parse(createText)
+	if err != nil {
+		return "", gmsx.Error(1064, "42000", "%s", err)
+	}
+	text := "CREATE VIEW " + gms.QuoteIdentifier(database) + "." + gms.QuoteIdentifier(name)
+	if ddl, ok := stmt.(*ast.DDL); ok && ddl.ViewSpec != nil && len(ddl.ViewSpec.Columns) > 0 {
+		var cols []string
+		for _, c := range ddl.ViewSpec.Columns {
+			cols = append(cols, gms.QuoteIdentifier(c.String()))
+		}
+		text += " (" + strings.Join(cols, ", ") + ")"
+	}
+	return text + " AS " + selectText, nil
 }
 
 // DropView implements gms.ViewDatabase.

@@ -95,7 +95,7 @@ func (w writes) checkDDL(n *ast.DDL) error {
 	case n.Action == ast.TruncateStr:
 		return w.checkTargets(ast.TableExprs{&ast.AliasedTableExpr{Expr: n.Table}}, "TRUNCATE")
 	case n.Action == ast.CreateStr && n.ViewSpec != nil:
-		err = w.checkSystem(n.ViewSpec.ViewName)
+		err = w.checkViewName(n.ViewSpec.ViewName)
 	case n.Action == ast.CreateStr && (n.TableSpec != nil || n.OptLike != nil || n.OptSelect != nil):
 		if n.Temporary {
 			return gmsx.Error(1235, "42000", "temporary tables are not kept: make a table, and drop it")
@@ -145,6 +145,19 @@ func (w writes) checkSystem(t ast.TableName) error {
 		return gmsx.Error(1044, "42000", "database %s is weir's own: nothing can be made in it", systemDatabase)
 	}
 	return nil
+}
+
+// checkViewName refuses a name for an ordinary view that something else has.
+func (w writes) checkViewName(t ast.TableName) error {
+	switch kind, name := w.kindOf(t); kind {
+	case aStream:
+		return gmsx.Error(1050, "42S01", "Table '%s' already exists: it is a stream", name)
+	case aView:
+		return gmsx.Error(1050, "42S01", "Table '%s' already exists: it belongs to a materialized view", name)
+	case anOrdinaryTable:
+		return gmsx.Error(1050, "42S01", "Table '%s' already exists", name)
+	}
+	return w.checkSystem(t)
 }
 
 // checkSpec refuses what tables do not have.

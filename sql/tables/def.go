@@ -114,6 +114,9 @@ func columnDef(c *gms.Column) (ColumnDef, error) {
 			return nil
 		}
 		s := d.String()
+		if literal, ok := literalText(c.Type, d); ok {
+			s = literal
+		}
 		return &s
 	}
 	// The value of a generated column is stored in any case: it is the same.
@@ -133,6 +136,33 @@ func columnDef(c *gms.Column) (ColumnDef, error) {
 		return d, gmsx.Error(1235, "42000", "column %s: values of type %s cannot be kept", c.Name, c.Type)
 	}
 	return d, nil
+}
+
+// literalText is the SQL of a default that is a literal: the engine prints the
+// number of an ENUM's value, and no zeros behind a decimal point.
+func literalText(t gms.Type, d *gms.ColumnDefaultValue) (string, bool) {
+	if !d.Literal || t == nil {
+		return "", false
+	}
+	ctx := gms.NewEmptyContext()
+	v, err := d.Expr.Eval(ctx, nil)
+	if err != nil {
+		return "", false
+	}
+	if v == nil {
+		return "NULL", true
+	}
+	if v, _, err = t.Convert(ctx, v); err != nil {
+		return "", false
+	}
+	if types.IsBit(t) {
+		return fmt.Sprintf("%d", v), true
+	}
+	s, err := t.SQL(ctx, nil, v)
+	if err != nil {
+		return "", false
+	}
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", "''").Replace(s.ToString()) + "'", true
 }
 
 // prepare fills what is derived.
@@ -260,4 +290,62 @@ func (d *Def) checkKey(cols []int, prefix []uint16) error {
 		return gmsx.Error(1071, "42000", "Specified key was too long; max key length is %d bytes", keyMax)
 	}
 	return nil
+}
+
+// CreateText is the statement that makes the table.
+func (t *Table) CreateText() string {
+	d := t.def
+	collation := d.collation()
+	var parts []string
+	for i, c := range d.Columns {
+		var value, update string
+		if c.Default != nil {
+			value = *c.Default
+		}
+		if c.OnUpdate != nil {
+			update = *c.OnUpdate
+		}
+		col := *t.all[i]
+		col.Default = nil
+		if c.Generated != nil {
+			col.Generated = &gms.ColumnDefaultValue{Expr: &gms.UnresolvedColumnDefault{ExprString: strings.TrimSuffix(strings.TrimPrefix(*c.Generated, "("), ")")}}
+		}
+		if c.Default != nil {
+			col.Default = &gms.ColumnDefaultValue{Expr: &gms.UnresolvedColumnDefault{ExprString: value}}
+		}
+		parts = append(parts, gms.GenerateCreateTableColumnDefinition(&col, value, update, collation))
+	}
+	if len(d.Key) > 0 {
+		parts = append(parts, gms.GenerateCreateTablePrimaryKeyDefinition(d.names(d.Key)))
+	}
+	for _, ix := range d.Indexes {
+		cols := gms.QuoteIdentifiers(d.names(ix.Columns))
+		for i, n := range ix.Prefix {
+			if n > 0 {
+				cols[i] = fmt.Sprintf("%s(%d)", cols[i], n)
+			}
+		}
+		if text, ok := gms.GenerateCreateTableIndexDefinition(ix.Unique, false, false, false, ix.Name, cols, ix.Comment); ok {
+			parts = append(parts, text)
+		}
+	}
+	for _, c := range d.Checks {
+		parts = append(parts, gms.GenerateCreateTableCheckConstraintClause(c.Name, c.Expression, c.Enforced))
+	}
+	next := ""
+	if d.auto() >= 0 {
+		if n, err := t.PeekNextAutoIncrementValue(gms.NewEmptyContext()); err == nil && n > 1 {
+			next = fmt.Sprint(n)
+		}
+	}
+	return gms.GenerateCreateTableStatement(d.Name, parts, "", next, collation.CharacterSet().Name(), collation.Name(), d.Comment)
+}
+
+// names are those of columns.
+func (d *Def) names(cols []int) []string {
+	list := make([]string, len(cols))
+	for i, c := range cols {
+		list[i] = d.Columns[c].Name
+	}
+	return list
 }
