@@ -290,7 +290,7 @@ func (d *userDatabase) CreateView(ctx *gms.Context, name, selectText, createText
 	if err := d.checkFree(name); err != nil {
 		return err
 	}
-	create, err := viewText(d.name, name, selectText, createText)
+	create, selectText, err := viewText(d.name, name, ctx.GetCurrentDatabase(), selectText, createText)
 	if err != nil {
 		return err
 	}
@@ -299,21 +299,54 @@ func (d *userDatabase) CreateView(ctx *gms.Context, name, selectText, createText
 	})
 }
 
-// viewText is the statement that makes a view, under the name that it has now.
-func viewText(database, name, selectText, createText string) (string, error) {
+// viewText is the statement that makes a view, under the name that it has now,
+// and its SELECT. What the SELECT reads without saying of which database is in
+// the current one, as in MySQL, and stays there.
+func viewText(database, name, current, selectText, createText string) (create, query string, err error) {
 	stmt, err := ast.Parse(createText)
 	if err != nil {
-		return "", gmsx.Error(1064, "42000", "%s", err)
+		return "", "", gmsx.Error(1064, "42000", "%s", err)
 	}
 	text := "CREATE VIEW " + gms.QuoteIdentifier(database) + "." + gms.QuoteIdentifier(name)
-	if ddl, ok := stmt.(*ast.DDL); ok && ddl.ViewSpec != nil && len(ddl.ViewSpec.Columns) > 0 {
+	ddl, ok := stmt.(*ast.DDL)
+	if !ok || ddl.ViewSpec == nil {
+		return text + " AS " + selectText, selectText, nil
+	}
+	if len(ddl.ViewSpec.Columns) > 0 {
 		var cols []string
 		for _, c := range ddl.ViewSpec.Columns {
 			cols = append(cols, gms.QuoteIdentifier(c.String()))
 		}
 		text += " (" + strings.Join(cols, ", ") + ")"
 	}
-	return text + " AS " + selectText, nil
+	if q := ddl.ViewSpec.ViewName.DbQualifier; !q.IsEmpty() && !strings.EqualFold(q.String(), current) && current != "" {
+		qualify(ddl.ViewSpec.ViewExpr, current)
+		selectText = ast.String(ddl.ViewSpec.ViewExpr)
+	}
+	return text + " AS " + selectText, selectText, nil
+}
+
+// qualify gives the tables of a SELECT that name no database this one.
+func qualify(query ast.SQLNode, database string) {
+	named := map[string]bool{} // by WITH
+	_ = ast.Walk(func(n ast.SQLNode) (bool, error) {
+		if cte, ok := n.(*ast.CommonTableExpr); ok {
+			named[strings.ToLower(cte.As.String())] = true
+		}
+		return true, nil
+	}, query)
+	_ = ast.Walk(func(n ast.SQLNode) (bool, error) {
+		e, ok := n.(*ast.AliasedTableExpr)
+		if !ok {
+			return true, nil
+		}
+		t, ok := e.Expr.(ast.TableName)
+		if ok && t.DbQualifier.IsEmpty() && !named[strings.ToLower(t.Name.String())] {
+			t.DbQualifier = ast.NewTableIdent(database)
+			e.Expr = t
+		}
+		return true, nil
+	}, query)
 }
 
 // DropView implements gms.ViewDatabase.

@@ -98,7 +98,7 @@ func (s *Server) dropDatabase(ctx *gms.Context, n *plan.DropDB) (gms.RowIter, er
 		return nil, err
 	}
 	if strings.EqualFold(ctx.GetCurrentDatabase(), name) {
-		ctx.SetCurrentDatabase("")
+		ctx.SetCurrentDatabase(views.DefaultDatabase) // that of a connection that names none
 	}
 	return gmsx.OK(dropped), nil
 }
