@@ -565,6 +565,9 @@ func (a *atomicRows) Next(ctx *gms.Context) (gms.Row, error) {
 		if err := a.tx.commit(); err != nil {
 			return nil, err
 		}
+		if session := gmsx.SessionOf(ctx); session != nil {
+			session.Wrote()
+		}
 	case err != nil && !errors.As(err, &ignorable):
 		a.tx.rollback()
 	}
