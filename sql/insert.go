@@ -22,6 +22,10 @@ import (
 // insertBatch bounds the events that INSERT publishes at a time.
 const insertBatch = 1000
 
+// IsTemporary implements gms.TemporaryTable: the engine asks every table in a
+// transaction that is READ ONLY.
+func (t *streamTable) IsTemporary() bool { return false }
+
 // Inserter implements gms.InsertableTable: INSERT publishes.
 func (t *streamTable) Inserter(*gms.Context) gms.RowInserter { return &inserter{t: t} }
 

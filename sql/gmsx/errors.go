@@ -9,6 +9,7 @@ import (
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/analyzer/analyzererrors"
+	"github.com/dolthub/go-mysql-server/sql/plan"
 	"github.com/dolthub/go-mysql-server/sql/planbuilder"
 	"github.com/dolthub/go-mysql-server/sql/types"
 	"github.com/dolthub/vitess/go/mysql"
@@ -85,6 +86,12 @@ var mysqlErrors = []struct {
 	{gms.ErrInsertIntoNonNullableDefaultNullColumn, 1364, "HY000"},
 	{gms.ErrPrimaryKeyViolation, 1062, "23000"},
 	{gms.ErrColumnExists, 1060, "42S21"},
+	{gms.ErrDuplicateColumn, 1060, "42S21"},
+	{gms.ErrInvalidAutoIncCols, 1075, "42000"},
+	{gms.ErrInvalidBlobTextKey, 1170, "42000"},
+	{gms.ErrFullTextNotSupported, 1214, "HY000"},
+	{gms.ErrJSONIndex, 3152, "42000"},
+	{plan.ErrUpdateForTableNotSupported, 1288, "HY000"},
 	{gms.ErrCheckConstraintViolated, 3819, "HY000"},
 	{gms.ErrTemporaryTableNotSupported, 1235, "42000"},
 	{gms.ErrNoForeignKeySupport, 1235, "42000"},
@@ -131,6 +138,8 @@ var rewordings = []struct {
 	{regexp.MustCompile(`^column name '(.*)' is non-nullable but attempted to set a value of null`), "Column '$1' cannot be null"},
 	{regexp.MustCompile(`^Column "(.*)" already exists`), "Duplicate column name '$1'"},
 	{regexp.MustCompile(`^table with name (.*) already exists`), "Table '$1' already exists"},
+	{regexp.MustCompile("^duplicate column name: `(.*)`"), "Duplicate column name '$1'"},
+	{regexp.MustCompile(`^blob/text column '(.*)' used in key specification without a key length`), "BLOB/TEXT column '$1' used in key specification without a key length"},
 	{regexp.MustCompile(`^Check constraint "(.*)" violated`), "Check constraint '$1' is violated."},
 	{regexp.MustCompile(`^value (.*) is not valid for this Enum`), "Data truncated: the ENUM has no value '$1'"},
 	{regexp.MustCompile(`^the view (.*) already exists`), "Table '$1' already exists"},

@@ -55,6 +55,10 @@ func (t *Table) Collation() gms.CollationID { return t.def.collation() }
 func (t *Table) Comment() string            { return t.def.Comment }
 func (t *Table) Schema() gms.Schema         { return t.schema }
 
+// IsTemporary implements gms.TemporaryTable: the engine asks every table in a
+// transaction that is READ ONLY.
+func (t *Table) IsTemporary() bool { return false }
+
 // PrimaryKeySchema implements gms.PrimaryKeyTable.
 func (t *Table) PrimaryKeySchema() gms.PrimaryKeySchema {
 	return gms.NewPrimaryKeySchema(t.all, t.def.Key...)
