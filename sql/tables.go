@@ -19,6 +19,8 @@ func (s *Server) build(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowIter, 
 	switch n := n.(type) {
 	case *plan.ShowCreateTable:
 		return showCreate(n)
+	case *plan.LoadData:
+		return loadData(ctx, n)
 	case *plan.CreateDB:
 		return s.createDatabase(ctx, n)
 	case *plan.DropDB:
