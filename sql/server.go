@@ -99,8 +99,9 @@ func (s *Server) Exec(ctx context.Context, name, script string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	db := views.DefaultDatabase
 	for _, part := range parts {
-		if err := s.exec(ctx, part.Text); err != nil {
+		if db, err = s.exec(ctx, db, part.Text); err != nil {
 			text := err.Error()
 			var numbered *mysql.SQLError
 			if errors.As(err, &numbered) {
@@ -112,25 +113,27 @@ func (s *Server) Exec(ctx context.Context, name, script string) error {
 	return nil
 }
 
-func (s *Server) exec(ctx context.Context, query string) error {
-	c, end := s.engine.NewContext(ctx, views.DefaultDatabase)
+// exec runs a statement in a database and returns the one that is current then.
+func (s *Server) exec(ctx context.Context, db, query string) (string, error) {
+	c, end := s.engine.NewContext(ctx, db)
 	defer end()
 	_, rows, err := s.engine.Query(c, query)
 	if err != nil {
-		return err
+		return db, err
 	}
 	for {
 		if _, err = rows.Next(c); err != nil {
 			break
 		}
 	}
+	db = c.GetCurrentDatabase()
 	if e := rows.Close(c); e != nil {
-		return e
+		return db, e
 	}
 	if !errors.Is(err, io.EOF) {
-		return err
+		return db, err
 	}
-	return nil
+	return db, nil
 }
 
 // readSet returns what the statement of ctx reads.

@@ -41,7 +41,7 @@ func (s *Server) build(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowIter, 
 			return nil, nil
 		}
 	}
-	return s.tables.Atomic(ctx, lazily, func() (gms.RowIter, error) {
+	return s.tables.Atomic(ctx, n, lazily, func() (gms.RowIter, error) {
 		return s.engine.Engine().Analyzer.ExecBuilder.Build(ctx, n, row)
 	})
 }

@@ -34,7 +34,8 @@ type Options struct {
 	Aggregates map[string]AggregateFactory // by lower-case name; they win over built-in ones
 	Rules      []Rule                      // of the analyzer, after the package's own
 
-	// Build may execute a node of the plan itself; nil, nil declines.
+	// Build may execute a node of the plan itself; nil, nil declines, and
+	// ErrReplan asks for another plan.
 	Build func(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowIter, error)
 
 	StatementTimeout time.Duration // of a SELECT, unless max_execution_time is set; 0 is none

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/transform"
 
 	"weir/sql/gmsx"
 )
@@ -523,11 +524,16 @@ func (t *Table) ModifyDefaultCollation(ctx *gms.Context, c gms.CollationID) erro
 // Atomic runs a statement that writes, which build plans and executes: all of
 // its changes are in the file when its last row is, or none. lazily says that
 // its rows are read by the caller; otherwise they are read here, and committed
-// when Atomic returns. Within a statement that writes already it returns nil.
-func (s *Store) Atomic(ctx *gms.Context, lazily bool, build func() (gms.RowIter, error)) (gms.RowIter, error) {
+// when Atomic returns. Within a statement that writes already it returns nil,
+// and gmsx.ErrReplan where n reads or writes tables as they no longer are.
+func (s *Store) Atomic(ctx *gms.Context, n gms.Node, lazily bool, build func() (gms.RowIter, error)) (gms.RowIter, error) {
 	tx, outer, err := s.begin(ctx)
 	if err != nil || !outer {
 		return nil, err
+	}
+	if tx.stale(n) {
+		tx.again = true
+		return nil, gmsx.ErrReplan
 	}
 	iter, err := build()
 	if err != nil {
@@ -546,6 +552,19 @@ func (s *Store) Atomic(ctx *gms.Context, lazily bool, build func() (gms.RowIter,
 		return nil, err
 	}
 	return gms.RowsToRowIter(list...), nil
+}
+
+// stale says whether a plan is of tables that were altered since.
+func (tx *Tx) stale(n gms.Node) (stale bool) {
+	transform.Inspect(n, func(n gms.Node) bool {
+		if tn, ok := n.(gms.TableNode); ok {
+			if t, ok := tn.UnderlyingTable().(*Table); ok {
+				stale = stale || tx.cat.byID(t.def.ID) != t.def
+			}
+		}
+		return !stale
+	})
+	return stale
 }
 
 // atomicRows are the rows of a statement that writes.

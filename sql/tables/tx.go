@@ -26,6 +26,9 @@ type Tx struct {
 	drops []uint64
 	done  bool
 	count int // changes since memory was last asked for
+	// again says that the statement is to be planned again, and goes on with
+	// this Tx: the lock is held, so that nothing changes any more.
+	again bool
 }
 
 // edits are the changes of the rows of one table.
@@ -52,7 +55,9 @@ func (s *Store) begin(ctx *gms.Context) (tx *Tx, outer bool, err error) {
 	tx = h.tx
 	h.mu.Unlock()
 	if tx != nil {
-		return tx, false, nil
+		again := tx.again
+		tx.again = false
+		return tx, again, nil
 	}
 	if err := s.acquire(ctx); err != nil {
 		return nil, false, err
