@@ -1,11 +1,14 @@
 package sql
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,26 +20,70 @@ import (
 // tablesServer is a server in process, for statements on tables.
 func tablesServer(t testing.TB) *Server {
 	t.Helper()
+	s, end := openTables(t, t.TempDir())
+	t.Cleanup(end)
+	return s
+}
+
+// openTables is tablesServer on a data directory, until end is called.
+func openTables(t testing.TB, dir string) (s *Server, end func()) {
+	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
 	compiler, err := sharedCompiler()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	engine, err := views.Open(t.Context(), views.Config{Dir: dir, Broker: &logtest.Memory{}, Compiler: compiler, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Listen(Config{Addr: "127.0.0.1:0", Dir: dir, Engine: engine, Compiler: compiler, Version: "v0", Logger: logger})
+	s, err = Listen(Config{Addr: "127.0.0.1:0", Dir: dir, Engine: engine, Compiler: compiler, Version: "v0", Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	return s, func() {
 		if err := errors.Join(s.Close(), s.engine.Close(), engine.Close()); err != nil {
 			t.Error(err)
 		}
-	})
-	return s
+	}
+}
+
+// TestTablesDamage: a row that is not what was written is an error where it is
+// read, and the others are there.
+func TestTablesDamage(t *testing.T) {
+	dir := t.TempDir()
+	s, end := openTables(t, dir)
+	for _, text := range []string{
+		"CREATE TABLE t (id INT PRIMARY KEY, s TEXT)",
+		"INSERT INTO t VALUES (1, 'whole'), (2, 'the row that is damaged'), (3, 'whole, too')",
+	} {
+		if _, err := s.query(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end()
+	path := filepath.Join(dir, "tables.db")
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hurt := bytes.ReplaceAll(file, []byte("row that is damaged"), []byte("row that was damaged"[:19]))
+	if bytes.Equal(hurt, file) {
+		t.Fatal("the row is not in the file as it was written")
+	}
+	if err := os.WriteFile(path, hurt, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, end = openTables(t, dir)
+	defer end()
+	for _, text := range []string{"SELECT * FROM t", "SELECT * FROM t WHERE id = 2", "UPDATE t SET s = 'x' WHERE id = 2", "ALTER TABLE t ADD COLUMN n INT"} {
+		if rows, err := s.query(t.Context(), text); err == nil || !strings.Contains(err.Error(), "Table 't' is damaged at") {
+			t.Errorf("%s: %q, %v", text, rows, err)
+		}
+	}
+	if rows, err := s.query(t.Context(), "SELECT s FROM t WHERE id = 3"); err != nil || len(rows) != 1 || rows[0] != "whole, too" {
+		t.Errorf("another row: %q, %v", rows, err)
+	}
 }
 
 // query runs a statement and returns its rows, a line for each.

@@ -18,6 +18,7 @@ import (
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"weir/sql/gmsx"
 )
@@ -80,7 +81,7 @@ func Open(path string) (*Store, error) {
 		if s.db != nil {
 			_ = s.db.Close()
 		}
-		if errors.Is(err, bolt.ErrTimeout) { //nolint:staticcheck // the name that bbolt gives it for good
+		if errors.Is(err, bolterrors.ErrTimeout) {
 			return nil, fmt.Errorf("tables %s: another process has it open", path)
 		}
 		return nil, fmt.Errorf("tables %s: %w: restore it from a backup, or move it away to begin without tables, ordinary views and further databases", path, err)
