@@ -48,7 +48,7 @@ func TestCrashDuringTables(t *testing.T) {
 		"ALTER TABLE numbers DROP COLUMN extra",
 	}
 	points := slices.DeleteFunc(slices.Clone(fault.CrashPoints), func(p string) bool { return !strings.HasPrefix(p, "tables.") })
-	rounds := max(*crashes, 3)
+	rounds := max(*crashes/2, 1)
 	for i := range rounds * len(statements) {
 		statement := statements[i%len(statements)]
 		before := state()
