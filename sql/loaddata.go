@@ -272,7 +272,7 @@ func (l *lineReader) field() (f field, last bool, err error) {
 			if last, ok := l.end(); ok {
 				return f, last, nil
 			}
-			if _, err := l.r.Peek(1); err != nil {
+			if next, _ := l.r.Peek(1); len(next) == 0 {
 				return f, true, nil
 			}
 			f.text = append(f.text, c) // it ends nothing

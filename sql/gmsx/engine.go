@@ -118,7 +118,7 @@ func (e *Engine) Query(ctx *gms.Context, query string) (_ gms.Schema, _ gms.RowI
 	if err != nil {
 		return nil, nil, err
 	}
-	schema, iter, _, err := e.plan(ctx, query, stmt, nil, nil)
+	schema, iter, err := e.plan(ctx, query, stmt, nil, nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -133,14 +133,14 @@ var ErrReplan = Error(1412, "HY000", "Table definition has changed, please retry
 const replans = 3
 
 // plan plans a statement and begins to run it.
-func (e *Engine) plan(ctx *gms.Context, query string, stmt ast.Statement, bindings map[string]ast.Expr, flags *gms.QueryFlags) (schema gms.Schema, iter gms.RowIter, out *gms.QueryFlags, err error) {
+func (e *Engine) plan(ctx *gms.Context, query string, stmt ast.Statement, bindings map[string]ast.Expr, flags *gms.QueryFlags) (schema gms.Schema, iter gms.RowIter, err error) {
 	for range replans {
-		schema, iter, out, err = e.engine.QueryWithBindings(ctx, query, stmt, bindings, flags)
+		schema, iter, _, err = e.engine.QueryWithBindings(ctx, query, stmt, bindings, flags)
 		if !errors.Is(err, ErrReplan) {
 			break
 		}
 	}
-	return schema, iter, out, err
+	return schema, iter, err
 }
 
 // A statementIter ends its statement when it is closed.

@@ -237,7 +237,7 @@ func (it *rows) step() (k, v []byte) {
 	case it.within:
 		k, v = it.cursor.Next()
 	case it.reverse && it.current.hi != nil:
-		if k, v = it.cursor.Seek(it.current.hi); k == nil {
+		if at, _ := it.cursor.Seek(it.current.hi); at == nil {
 			k, v = it.cursor.Last()
 		} else {
 			k, v = it.cursor.Prev()
