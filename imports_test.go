@@ -47,6 +47,10 @@ var mayImport = map[string][]string{
 		"github.com/dolthub", "gopkg.in/src-d/go-errors.v1", "github.com/sirupsen/logrus",
 		"github.com/shopspring/decimal", "golang.org/x/sync",
 	},
+	"sql/tables": {
+		"sql/gmsx", "views/column", "views/partial", "internal/fault",
+		"github.com/dolthub", "go.etcd.io/bbolt", "github.com/shopspring/decimal",
+	},
 	"sql/ddl": {},
 
 	// Tests alone, of the binary from outside.

@@ -440,7 +440,7 @@ var writes = regexp.MustCompile(`(?i)^\s*(insert|replace|update|delete)\b`)
 func (w *weir) awaitViews() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	rows, err := w.db.QueryContext(ctx, "SELECT WAIT_FOR_SEQ(CONCAT('analytics.', name), last_seq, ?) FROM weir.streams", patience.Seconds())
+	rows, err := w.db.QueryContext(ctx, "SELECT WAIT_FOR_SEQ(CONCAT(db, '.', name), last_seq, ?) FROM weir.streams", patience.Seconds())
 	if err != nil {
 		return err
 	}

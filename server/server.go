@@ -225,6 +225,7 @@ func (i *Instance) startEngine(ctx context.Context, compiler *sql.Compiler) (*vi
 func (i *Instance) startMySQL(ctx context.Context, engine *views.Engine, compiler *sql.Compiler) (*sql.Server, error) {
 	mysql, err := sql.Listen(sql.Config{
 		Addr:     i.cfg.MySQL,
+		Dir:      i.cfg.Dir,
 		Password: i.cfg.Password,
 		Engine:   engine,
 		Compiler: compiler,
@@ -232,7 +233,7 @@ func (i *Instance) startMySQL(ctx context.Context, engine *views.Engine, compile
 		Logger:   i.log,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("--mysql %s: %w", i.cfg.MySQL, err)
+		return nil, err
 	}
 	i.ends.MySQL = reachable(mysql.Addr())
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // stopped in its turn, not with the rest

@@ -32,7 +32,7 @@ func NewCompiler() (*Compiler, error) {
 	tables := &scratchTables{tables: map[string]gms.Table{}}
 	e, err := gmsx.New(gmsx.Options{
 		Provider: scratchProvider{scratchTables: tables}, DefaultDatabase: scratchDatabase,
-		Functions: append(scalarFunctions(), hopInDefinitions()), RewriteHook: rewriteStatement,
+		Functions: append(scalarFunctions(), hopInDefinitions()), RewriteHook: func(stmt ast.Statement, _ string) (ast.Statement, error) { return rewriteStatement(stmt) },
 	})
 	if err != nil {
 		return nil, err

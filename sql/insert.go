@@ -22,6 +22,10 @@ import (
 // insertBatch bounds the events that INSERT publishes at a time.
 const insertBatch = 1000
 
+// IsTemporary implements gms.TemporaryTable: the engine asks every table in a
+// transaction that is READ ONLY.
+func (t *streamTable) IsTemporary() bool { return false }
+
 // Inserter implements gms.InsertableTable: INSERT publishes.
 func (t *streamTable) Inserter(*gms.Context) gms.RowInserter { return &inserter{t: t} }
 
@@ -240,8 +244,8 @@ func (t *streamTable) jsonTime(c *views.ColumnDef, at time.Time) any {
 }
 
 // rewrite is what the server does to every statement that the engine parses.
-func (s *Server) rewrite(stmt ast.Statement) (ast.Statement, error) {
-	if err := s.checkWrite(stmt); err != nil {
+func (s *Server) rewrite(stmt ast.Statement, database string) (ast.Statement, error) {
+	if err := s.checkWrite(stmt, database); err != nil {
 		return nil, err
 	}
 	stmt, err := rewriteStatement(stmt)
@@ -251,12 +255,8 @@ func (s *Server) rewrite(stmt ast.Statement) (ast.Statement, error) {
 // nameInsertColumns gives an INSERT into a stream without a list of columns
 // the stream's own columns that are not generated: those that an event has. Of
 // a list it returns what is wrong with it.
-func (s *Server) nameInsertColumns(in *ast.Insert) error {
-	db := in.Table.DbQualifier.String()
-	if db == "" {
-		db = views.DefaultDatabase
-	}
-	stream, ok := s.cfg.Engine.Stream(db, in.Table.Name.String())
+func (w writes) nameInsertColumns(in *ast.Insert) error {
+	stream, ok := w.cfg.Engine.Stream(w.of(in.Table), in.Table.Name.String())
 	if !ok {
 		return nil
 	}

@@ -12,10 +12,10 @@ import (
 	"weir/views/partial"
 )
 
-// build executes the joins that look up rows of a view by its key. The engine
+// buildJoin executes the joins that look up rows of a view by its key. The engine
 // makes a range, a partition and an iterator of tables for each row of the
 // outer side; here one scan goes from key to key. It declines with nil, nil.
-func (s *Server) build(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowIter, error) {
+func (s *Server) buildJoin(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowIter, error) {
 	j, ok := n.(*plan.JoinNode)
 	// Within a correlated sub-query rows begin with those of the outer query.
 	if !ok || len(row) > 0 || j.ScopeLen > 0 || j.Op != plan.JoinTypeLookup && j.Op != plan.JoinTypeLeftOuterLookup {

@@ -312,7 +312,7 @@ func (w *world) open() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.server, err = Listen(Config{Addr: "127.0.0.1:0", Engine: w.engine, Compiler: compiler, Version: "v0", Logger: logger})
+	w.server, err = Listen(Config{Addr: "127.0.0.1:0", Dir: w.dir, Engine: w.engine, Compiler: compiler, Version: "v0", Logger: logger})
 	if err != nil {
 		w.t.Fatal(err)
 	}

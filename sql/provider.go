@@ -3,23 +3,28 @@ package sql
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/types"
+	ast "github.com/dolthub/vitess/go/vt/sqlparser"
 
 	"weir/sql/ddl"
 	"weir/sql/gmsx"
+	"weir/sql/tables"
 	"weir/views"
 )
 
 // systemDatabase is where the system tables are.
 const systemDatabase = "weir"
 
-// A provider has the two databases: that of streams and views, and weir.
+// A provider has the databases: that which is always there, those that users
+// have made, and weir.
 type provider struct {
-	server    *Server
-	databases []gms.Database
+	server *Server
+	system gms.Database
 }
 
 var (
@@ -28,15 +33,55 @@ var (
 )
 
 func newProvider(s *Server) *provider {
-	return &provider{server: s, databases: []gms.Database{&userDatabase{server: s}, newSystemDatabase(s)}}
+	return &provider{server: s, system: newSystemDatabase(s)}
+}
+
+// databases are the names of the users' databases, in order.
+func (s *Server) databases() []string {
+	names := map[string]string{views.DefaultDatabase: views.DefaultDatabase}
+	add := func(name string) {
+		if key := strings.ToLower(name); names[key] == "" {
+			names[key] = name
+		}
+	}
+	for _, name := range s.tables.Databases() {
+		add(name)
+	}
+	// Those of streams and views are there whatever has become of the file
+	// with their names.
+	for _, stream := range s.cfg.Engine.Streams() {
+		add(stream.Def.Database)
+	}
+	list, building := s.cfg.Engine.Views()
+	for _, v := range list {
+		add(v.Def().Database)
+	}
+	for _, def := range building {
+		add(def.Database)
+	}
+	return slices.Sorted(maps.Values(names))
+}
+
+// database returns the name of a users' database as it was made, "" for none.
+func (s *Server) database(name string) string {
+	if strings.EqualFold(name, views.DefaultDatabase) {
+		return views.DefaultDatabase
+	}
+	for _, n := range s.databases() {
+		if strings.EqualFold(n, name) {
+			return n
+		}
+	}
+	return ""
 }
 
 // Database implements gms.DatabaseProvider.
 func (p *provider) Database(_ *gms.Context, name string) (gms.Database, error) {
-	for _, db := range p.databases {
-		if strings.EqualFold(db.Name(), name) {
-			return db, nil
-		}
+	if strings.EqualFold(name, systemDatabase) {
+		return p.system, nil
+	}
+	if name := p.server.database(name); name != "" {
+		return &userDatabase{server: p.server, name: name}, nil
 	}
 	return nil, gms.ErrDatabaseNotFound.New(name)
 }
@@ -48,7 +93,12 @@ func (p *provider) HasDatabase(ctx *gms.Context, name string) bool {
 }
 
 // AllDatabases implements gms.DatabaseProvider.
-func (p *provider) AllDatabases(*gms.Context) []gms.Database { return p.databases }
+func (p *provider) AllDatabases(*gms.Context) (list []gms.Database) {
+	for _, name := range p.server.databases() {
+		list = append(list, &userDatabase{server: p.server, name: name})
+	}
+	return append(list, p.system)
+}
 
 // ExternalStoredProcedure implements gms.ExternalStoredProcedureProvider.
 func (p *provider) ExternalStoredProcedure(ctx *gms.Context, name string, params int) (*gms.ExternalStoredProcedureDetails, error) {
@@ -147,31 +197,182 @@ func (p *provider) run(ctx *gms.Context, query string) (gms.RowIter, error) {
 	return gms.RowsToRowIter(out...), nil
 }
 
-// A userDatabase holds the streams and views as tables.
+// A userDatabase holds streams, materialized views with their layers, tables
+// and ordinary views. It takes no two with one name.
 type userDatabase struct {
 	server *Server
-	emptyDatabase
+	name   string
+	gmsx.NoRoutines
 }
 
-var _ gms.Database = (*userDatabase)(nil)
+var (
+	_ gms.TriggerDatabase         = (*userDatabase)(nil)
+	_ gms.StoredProcedureDatabase = (*userDatabase)(nil)
+	_ gms.EventDatabase           = (*userDatabase)(nil)
+	_ gms.ViewDatabase            = (*userDatabase)(nil)
+	_ gms.TableCreator            = (*userDatabase)(nil)
+	_ gms.TableDropper            = (*userDatabase)(nil)
+	_ gms.TableRenamer            = (*userDatabase)(nil)
+)
 
 // Name implements gms.Database.
-func (d *userDatabase) Name() string { return views.DefaultDatabase }
+func (d *userDatabase) Name() string { return d.name }
 
 // GetTableInsensitive implements gms.Database.
 func (d *userDatabase) GetTableInsensitive(ctx *gms.Context, name string) (gms.Table, bool, error) {
 	engine := d.server.cfg.Engine
-	if s, ok := engine.Stream(d.Name(), name); ok {
+	if t := d.server.tables.Table(ctx, d.name, name); t != nil {
+		return t, true, nil
+	}
+	if s, ok := engine.Stream(d.name, name); ok {
 		t, err := newStreamTable(engine, s)
 		return t, err == nil, err
 	}
-	v, layer, err := findLayer(engine, d.Name(), name)
+	v, layer, err := findLayer(engine, d.name, name)
 	if err != nil || v == nil {
 		return nil, false, err
 	}
 	readSet(ctx).Note(v)
 	t, err := newViewTable(v, layer, name)
 	return t, err == nil, err
+}
+
+// GetTableNames implements gms.Database.
+func (d *userDatabase) GetTableNames(ctx *gms.Context) (names []string, err error) {
+	for _, s := range d.server.cfg.Engine.Streams() {
+		if strings.EqualFold(s.Def.Database, d.name) {
+			names = append(names, s.Def.Name)
+		}
+	}
+	list, _ := d.server.cfg.Engine.Views()
+	for _, v := range list {
+		if def := v.Def(); strings.EqualFold(def.Database, d.name) {
+			names = append(names, def.Name, def.Name+"_batch", def.Name+"_speed")
+		}
+	}
+	return append(names, d.server.tables.Names(ctx, d.name)...), nil
+}
+
+// checkFree returns an error where a stream or a materialized view has the name.
+func (d *userDatabase) checkFree(name string) error {
+	switch kind, name := d.server.kindOf(d.name, name); kind {
+	case aStream:
+		return gmsx.Error(1050, "42S01", "Table '%s' already exists: it is a stream", name)
+	case aView:
+		return gmsx.Error(1050, "42S01", "Table '%s' already exists: it belongs to a materialized view", name)
+	}
+	return nil
+}
+
+// CreateTable implements gms.TableCreator.
+func (d *userDatabase) CreateTable(ctx *gms.Context, name string, schema gms.PrimaryKeySchema, collation gms.CollationID, comment string) error {
+	if err := d.checkFree(name); err != nil {
+		return err
+	}
+	return d.server.tables.CreateTable(ctx, d.name, name, schema, collation, comment)
+}
+
+// DropTable implements gms.TableDropper.
+func (d *userDatabase) DropTable(ctx *gms.Context, name string) error {
+	return d.server.tables.DropTable(ctx, d.name, name)
+}
+
+// RenameTable implements gms.TableRenamer.
+func (d *userDatabase) RenameTable(ctx *gms.Context, from, to string) error {
+	if err := d.checkFree(to); err != nil {
+		return err
+	}
+	return d.server.tables.RenameTable(ctx, d.name, from, to)
+}
+
+// CreateView implements gms.ViewDatabase.
+func (d *userDatabase) CreateView(ctx *gms.Context, name, selectText, createText string) error {
+	if err := d.checkFree(name); err != nil {
+		return err
+	}
+	create, selectText, err := viewText(d.name, name, ctx.GetCurrentDatabase(), selectText, createText)
+	if err != nil {
+		return err
+	}
+	return d.server.tables.CreateView(ctx, &tables.ViewDef{
+		Database: d.name, Name: name, Select: selectText, Create: create, SQLMode: gms.LoadSqlMode(ctx).String(),
+	})
+}
+
+// viewText is the statement that makes a view, under the name that it has now,
+// and its SELECT. What the SELECT reads without saying of which database is in
+// the current one, as in MySQL, and stays there.
+func viewText(database, name, current, selectText, createText string) (create, query string, err error) {
+	stmt, err := ast.Parse(createText)
+	if err != nil {
+		return "", "", gmsx.Error(1064, "42000", "%s", err)
+	}
+	text := "CREATE VIEW " + gms.QuoteIdentifier(database) + "." + gms.QuoteIdentifier(name)
+	ddl, ok := stmt.(*ast.DDL)
+	if !ok || ddl.ViewSpec == nil {
+		return text + " AS " + selectText, selectText, nil
+	}
+	if len(ddl.ViewSpec.Columns) > 0 {
+		var cols []string
+		for _, c := range ddl.ViewSpec.Columns {
+			cols = append(cols, gms.QuoteIdentifier(c.String()))
+		}
+		text += " (" + strings.Join(cols, ", ") + ")"
+	}
+	if q := ddl.ViewSpec.ViewName.DbQualifier; !q.IsEmpty() && !strings.EqualFold(q.String(), current) && current != "" {
+		qualify(ddl.ViewSpec.ViewExpr, current)
+		selectText = ast.String(ddl.ViewSpec.ViewExpr)
+	}
+	return text + " AS " + selectText, selectText, nil
+}
+
+// qualify gives the tables of a SELECT that name no database this one.
+func qualify(query ast.SQLNode, database string) {
+	named := map[string]bool{} // by WITH
+	_ = ast.Walk(func(n ast.SQLNode) (bool, error) {
+		if cte, ok := n.(*ast.CommonTableExpr); ok {
+			named[strings.ToLower(cte.As.String())] = true
+		}
+		return true, nil
+	}, query)
+	_ = ast.Walk(func(n ast.SQLNode) (bool, error) {
+		e, ok := n.(*ast.AliasedTableExpr)
+		if !ok {
+			return true, nil
+		}
+		t, ok := e.Expr.(ast.TableName)
+		if ok && t.DbQualifier.IsEmpty() && !named[strings.ToLower(t.Name.String())] {
+			t.DbQualifier = ast.NewTableIdent(database)
+			e.Expr = t
+		}
+		return true, nil
+	}, query)
+}
+
+// DropView implements gms.ViewDatabase.
+func (d *userDatabase) DropView(ctx *gms.Context, name string) error {
+	return d.server.tables.DropView(ctx, d.name, name)
+}
+
+// AllViews implements gms.ViewDatabase.
+func (d *userDatabase) AllViews(ctx *gms.Context) (list []gms.ViewDefinition, err error) {
+	for _, v := range d.server.tables.Views(ctx, d.name) {
+		list = append(list, viewDefinition(v))
+	}
+	return list, nil
+}
+
+// GetViewDefinition implements gms.ViewDatabase.
+func (d *userDatabase) GetViewDefinition(ctx *gms.Context, name string) (gms.ViewDefinition, bool, error) {
+	v := d.server.tables.View(ctx, d.name, name)
+	if v == nil {
+		return gms.ViewDefinition{}, false, nil
+	}
+	return viewDefinition(v), true, nil
+}
+
+func viewDefinition(v *tables.ViewDef) gms.ViewDefinition {
+	return gms.ViewDefinition{Name: v.Name, TextDefinition: v.Select, CreateViewStatement: v.Create, SqlMode: v.SQLMode}
 }
 
 // findLayer returns the view and layer that a table name means: v, v_batch or
@@ -197,30 +398,11 @@ func findLayer(e *views.Engine, database, name string) (*views.View, views.Layer
 	return nil, 0, nil
 }
 
-// GetTableNames implements gms.Database.
-func (d *userDatabase) GetTableNames(*gms.Context) (names []string, err error) {
-	for _, s := range d.server.cfg.Engine.Streams() {
-		names = append(names, s.Def.Name)
-	}
-	list, _ := d.server.cfg.Engine.Views()
-	for _, v := range list {
-		names = append(names, v.Def().Name, v.Def().Name+"_batch", v.Def().Name+"_speed")
-	}
-	return names, nil
-}
-
 // emptyDatabase has what clients ask every database for and ours have none of.
 // With accounts switched on the engine believes that every database has them.
 type emptyDatabase struct{ gmsx.NoRoutines }
 
-var (
-	_ gms.TriggerDatabase         = (*userDatabase)(nil)
-	_ gms.StoredProcedureDatabase = (*userDatabase)(nil)
-	_ gms.EventDatabase           = (*userDatabase)(nil)
-	_ gms.ViewDatabase            = (*userDatabase)(nil)
-)
-
-var errNotHere = gmsx.Error(1235, "42000", "weir keeps streams and materialized views: this object cannot be made here")
+var errNotHere = gmsx.Error(1235, "42000", "database weir is weir's own: nothing can be made in it")
 
 func (emptyDatabase) CreateView(*gms.Context, string, string, string) error { return errNotHere }
 func (emptyDatabase) DropView(*gms.Context, string) error                   { return errNotHere }

@@ -17,6 +17,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -25,12 +26,14 @@ import (
 
 	"weir/sql/ddl"
 	"weir/sql/gmsx"
+	"weir/sql/tables"
 	"weir/views"
 )
 
 // Config says what a Server serves and where.
 type Config struct {
 	Addr     string // host:port; port 0 picks a free one
+	Dir      string // data directory; the server uses tables.db in it
 	Password string // of user root; "" lets root in without one
 	Engine   *views.Engine
 	Compiler *Compiler // the engine's own
@@ -50,26 +53,34 @@ type Server struct {
 	compiler *Compiler
 	listener net.Listener
 	provider *provider
+	tables   *tables.Store
 }
 
-// Listen makes the engine and opens the listener; Serve answers on it.
-func Listen(cfg Config) (*Server, error) {
+// Listen opens the tables and the listener; Serve answers on it.
+func Listen(cfg Config) (_ *Server, err error) {
 	s := &Server{cfg: cfg, compiler: cfg.Compiler}
+	if s.tables, err = tables.Open(filepath.Join(cfg.Dir, "tables.db")); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = s.tables.Close()
+		}
+	}()
 	s.provider = newProvider(s)
-	var err error
 	s.engine, err = gmsx.New(gmsx.Options{
 		Provider: s.provider, DefaultDatabase: views.DefaultDatabase, Password: cfg.Password,
-		ParseHook: s.parse, RewriteHook: s.rewrite,
+		ParseHook: s.parse, RewriteHook: s.rewrite, Build: s.build,
 		Functions:   append(scalarFunctions(), hopInQueries(), waitFunction(cfg.Engine)),
 		Aggregates:  ownAggregates(),
 		MemoryLimit: memoryLimit(cfg.MemoryLimit),
-		Rules:       append(s.rules(), gmsx.Rule{Early: true, Apply: openInserts}), Logger: cfg.Logger, Build: s.build, ServerVersion: "8.0.33-weir-" + strings.TrimPrefix(cfg.Version, "v"),
+		Rules:       append(s.rules(), gmsx.Rule{Early: true, Apply: openInserts}), Logger: cfg.Logger, ServerVersion: "8.0.33-weir-" + strings.TrimPrefix(cfg.Version, "v"),
 	})
 	if err != nil {
 		return nil, err
 	}
 	if s.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", cfg.Addr); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--mysql %s: %w", cfg.Addr, err)
 	}
 	return s, nil
 }
@@ -78,11 +89,13 @@ func Listen(cfg Config) (*Server, error) {
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Serve answers clients until ctx is done, then ends every connection and
-// returns nil once all are closed.
-func (s *Server) Serve(ctx context.Context) error { return s.engine.Serve(ctx, s.listener) }
+// returns nil once all are closed, and the tables with them.
+func (s *Server) Serve(ctx context.Context) error {
+	return errors.Join(s.engine.Serve(ctx, s.listener), s.tables.Close())
+}
 
 // Close releases what Listen opened, for a Server that Serve was not called on.
-func (s *Server) Close() error { return s.listener.Close() }
+func (s *Server) Close() error { return errors.Join(s.listener.Close(), s.tables.Close()) }
 
 // Exec runs the statements of a script in order as user root, stopping at the
 // first error, which names the script and the statement's line. It works
@@ -92,8 +105,9 @@ func (s *Server) Exec(ctx context.Context, name, script string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	db := views.DefaultDatabase
 	for _, part := range parts {
-		if err := s.exec(ctx, part.Text); err != nil {
+		if db, err = s.exec(ctx, db, part.Text); err != nil {
 			text := err.Error()
 			var numbered *mysql.SQLError
 			if errors.As(err, &numbered) {
@@ -105,25 +119,27 @@ func (s *Server) Exec(ctx context.Context, name, script string) error {
 	return nil
 }
 
-func (s *Server) exec(ctx context.Context, query string) error {
-	c, end := s.engine.NewContext(ctx, views.DefaultDatabase)
+// exec runs a statement in a database and returns the one that is current then.
+func (s *Server) exec(ctx context.Context, db, query string) (string, error) {
+	c, end := s.engine.NewContext(ctx, db)
 	defer end()
 	_, rows, err := s.engine.Query(c, query)
 	if err != nil {
-		return err
+		return db, err
 	}
 	for {
 		if _, err = rows.Next(c); err != nil {
 			break
 		}
 	}
+	db = c.GetCurrentDatabase()
 	if e := rows.Close(c); e != nil {
-		return e
+		return db, e
 	}
 	if !errors.Is(err, io.EOF) {
-		return err
+		return db, err
 	}
-	return nil
+	return db, nil
 }
 
 // readSet returns what the statement of ctx reads.

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,19 +20,19 @@ import (
 )
 
 // parse is the front parser: it takes the statements that MySQL's grammar lacks.
-func (s *Server) parse(_ context.Context, query string) (gmsx.Statement, bool, error) {
+func (s *Server) parse(ctx context.Context, query string) (gmsx.Statement, bool, error) {
 	stmt, err := ddl.Parse(query)
 	if err != nil {
 		return nil, true, gmsx.Error(1064, "42000", "%s", err)
 	}
 	if stmt == nil {
-		own := s.parseShowView(query)
+		own := s.parseShowView(query, gmsx.CurrentDatabase(ctx))
 		if own == nil {
 			own = s.parseExplain(query)
 		}
 		return own, own != nil, nil
 	}
-	st := &statement{server: s, text: query, parsed: stmt}
+	st := &statement{server: s, text: query, parsed: stmt, database: gmsx.CurrentDatabase(ctx)}
 	switch stmt.(type) {
 	case *ddl.ShowStreams:
 		st.schema = textSchema("Stream", "Subjects", "Format", "Events", "Views")
@@ -49,10 +50,11 @@ func (s *Server) parse(_ context.Context, query string) (gmsx.Statement, bool, e
 
 // A statement is one of weir's own.
 type statement struct {
-	server *Server
-	text   string
-	parsed ddl.Statement
-	schema gms.Schema
+	server   *Server
+	text     string
+	parsed   ddl.Statement
+	schema   gms.Schema
+	database string // the session's current one, "" if it has none
 }
 
 var _ gmsx.Statement = (*statement)(nil)
@@ -73,10 +75,7 @@ func (st *statement) ReadOnly() bool { return st.schema != nil }
 // Access implements gmsx.Statement.
 func (st *statement) Access() gmsx.Access {
 	name := func(p gmsx.Privilege, n ddl.Name) gmsx.Access {
-		db := n.Database
-		if db == "" {
-			db = views.DefaultDatabase
-		}
+		db := cmp.Or(n.Database, st.database, views.DefaultDatabase)
 		return gmsx.Access{Privilege: p, Database: db}
 	}
 	switch p := st.parsed.(type) {
@@ -219,14 +218,28 @@ func qualified(ctx *gms.Context, n ddl.Name) (database, name string) {
 }
 
 // checkDatabase returns an error for a database that holds no streams and views.
-func checkDatabase(database string) error {
-	if strings.EqualFold(database, views.DefaultDatabase) {
+func (s *Server) checkDatabase(database string) error {
+	if s.database(database) != "" {
 		return nil
 	}
 	if strings.EqualFold(database, systemDatabase) || strings.EqualFold(database, "information_schema") {
 		return gmsx.Error(1044, "42000", "database %s is weir's own: create streams and views in %s", database, views.DefaultDatabase)
 	}
-	return gmsx.Error(1049, "42000", "Unknown database '%s': streams and views are in %s", database, views.DefaultDatabase)
+	return gmsx.Error(1049, "42000", "Unknown database '%s'", database)
+}
+
+// checkUnused returns an error where a table or an ordinary view has one of the
+// names. Streams and materialized views the engine itself keeps apart.
+func (s *Server) checkUnused(database string, names ...string) error {
+	for _, name := range names {
+		switch table, view := s.tables.Has(database, name); {
+		case table:
+			return gmsx.Error(1050, "42S01", "Table '%s' already exists", name)
+		case view:
+			return gmsx.Error(1050, "42S01", "Table '%s' already exists: it is a view", name)
+		}
+	}
+	return nil
 }
 
 // errNotYet is what an option is that later versions take.
@@ -237,7 +250,7 @@ func (st *statement) unknown(err error, database, name string) error {
 	if !errors.Is(err, views.ErrUnknown) {
 		return sqlError(err)
 	}
-	if dbErr := checkDatabase(database); dbErr != nil {
+	if dbErr := st.server.checkDatabase(database); dbErr != nil {
 		return dbErr
 	}
 	engine := st.server.cfg.Engine
@@ -250,13 +263,23 @@ func (st *statement) unknown(err error, database, name string) error {
 	if _, ok := engine.Stream(database, name); ok {
 		return gmsx.Error(1347, "HY000", "%s is a stream%s", name, st.other())
 	}
+	switch table, view := st.server.tables.Has(database, name); {
+	case table:
+		return gmsx.Error(1347, "HY000", "%s is a table", name)
+	case view:
+		return gmsx.Error(1347, "HY000", "%s is an ordinary view", name)
+	}
 	var names []string
 	list, _ := engine.Views()
 	for _, v := range list {
-		names = append(names, v.Def().Name)
+		if strings.EqualFold(v.Def().Database, database) {
+			names = append(names, v.Def().Name)
+		}
 	}
 	for _, s := range engine.Streams() {
-		names = append(names, s.Def.Name)
+		if strings.EqualFold(s.Def.Database, database) {
+			names = append(names, s.Def.Name)
+		}
 	}
 	if near := ddl.Nearest(name, names); near != "" {
 		return gmsx.Error(1146, "42S02", "%s: did you mean %s?", err, near)
@@ -297,7 +320,11 @@ func (st *statement) optionError(o ddl.Option, err error) error {
 func (st *statement) createStream(ctx *gms.Context, p *ddl.CreateStream) error {
 	def := &views.StreamDef{Format: views.FormatJSON}
 	def.Database, def.Name = qualified(ctx, p.Name)
-	if err := checkDatabase(def.Database); err != nil {
+	if err := st.server.checkDatabase(def.Database); err != nil {
+		return err
+	}
+	def.Database = st.server.database(def.Database)
+	if err := st.server.checkUnused(def.Database, def.Name); err != nil {
 		return err
 	}
 	for _, c := range p.Columns {
@@ -310,6 +337,9 @@ func (st *statement) createStream(ctx *gms.Context, p *ddl.CreateStream) error {
 		})
 	}
 	def.Subjects = []string{strings.ToLower(def.Name)}
+	if def.Database != views.DefaultDatabase {
+		def.Subjects[0] = strings.ToLower(def.Database) + "." + def.Subjects[0]
+	}
 	for _, o := range p.Options {
 		if err := streamOption(def, o); err != nil {
 			return st.optionError(o, err)
@@ -437,7 +467,11 @@ func streamOption(def *views.StreamDef, o ddl.Option) (err error) {
 
 func (st *statement) createView(ctx *gms.Context, p *ddl.CreateView) error {
 	database, name := qualified(ctx, p.Name)
-	if err := checkDatabase(database); err != nil {
+	if err := st.server.checkDatabase(database); err != nil {
+		return err
+	}
+	database = st.server.database(database)
+	if err := st.server.checkUnused(database, name, name+"_batch", name+"_speed"); err != nil {
 		return err
 	}
 	engine := st.server.cfg.Engine
@@ -533,7 +567,9 @@ func (st *statement) streamName(database, name string) (string, error) {
 	}
 	var names []string
 	for _, s := range engine.Streams() {
-		names = append(names, s.Def.Name)
+		if strings.EqualFold(s.Def.Database, database) {
+			names = append(names, s.Def.Name)
+		}
 	}
 	if near := ddl.Nearest(name, names); near != "" {
 		return "", gmsx.Error(1146, "42S02", "stream %s does not exist: did you mean %s?", name, near)
@@ -642,7 +678,7 @@ func (st *statement) altered(old *views.ViewDef, set ddl.Options) (*views.ViewDe
 }
 
 func (st *statement) showStreams(ctx *gms.Context, p *ddl.ShowStreams) (gms.RowIter, error) {
-	if err := checkShown(p.Database); err != nil {
+	if err := st.server.checkShown(p.Database); err != nil {
 		return nil, err
 	}
 	var rows []gms.Row
@@ -670,11 +706,11 @@ func (st *statement) showStreams(ctx *gms.Context, p *ddl.ShowStreams) (gms.RowI
 
 // checkShown returns an error for a database that is not there; "" is the
 // current one.
-func checkShown(database string) error {
+func (s *Server) checkShown(database string) error {
 	if database == "" || strings.EqualFold(database, systemDatabase) {
 		return nil
 	}
-	return checkDatabase(database)
+	return s.checkDatabase(database)
 }
 
 func inDatabase(ctx *gms.Context, asked, has string) bool {
@@ -692,7 +728,7 @@ func (st *statement) showCreateStream(ctx *gms.Context, p *ddl.ShowCreateStream)
 }
 
 func (st *statement) showViews(ctx *gms.Context, p *ddl.ShowViews) (gms.RowIter, error) {
-	if err := checkShown(p.Database); err != nil {
+	if err := st.server.checkShown(p.Database); err != nil {
 		return nil, err
 	}
 	infos, err := st.server.cfg.Engine.ViewInfos(ctx)

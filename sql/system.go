@@ -112,10 +112,10 @@ func orNull(s string) any {
 func systemTables(e *views.Engine) []*systemTable {
 	return []*systemTable{
 		newSystemTable("streams", "the streams and their logs",
-			[]string{"name text", "subjects text", "format text", "first_seq uint", "last_seq uint", "messages uint", "bytes uint", "first_time time", "last_time time", "dead_letters uint", "durability text", "dedup_window text", "dedup_horizon time", "repeats uint"},
+			[]string{"name text", "subjects text", "format text", "first_seq uint", "last_seq uint", "messages uint", "bytes uint", "first_time time", "last_time time", "dead_letters uint", "durability text", "dedup_window text", "dedup_horizon time", "repeats uint", "db text"},
 			func(ctx *gms.Context) ([]gms.Row, error) { return streamRowsOf(ctx, e) }),
 		newSystemTable("views", "the materialized views",
-			[]string{"name text", "stream text", "mode text", "delivery text", "version uint", "state text", "applied_seq uint", "head_seq uint", "lag_events uint", "lag_ms double", "watermark time", "batch_seq uint", "row_count uint", "bytes uint", "definition text", "error text", "gaps uint"},
+			[]string{"name text", "stream text", "mode text", "delivery text", "version uint", "state text", "applied_seq uint", "head_seq uint", "lag_events uint", "lag_ms double", "watermark time", "batch_seq uint", "row_count uint", "bytes uint", "definition text", "error text", "gaps uint", "db text"},
 			func(ctx *gms.Context) ([]gms.Row, error) { return viewRowsOf(ctx, e) }),
 		newSystemTable("layers", "the batch layer and the speed epochs of each view",
 			[]string{"view text", "layer text", "epoch uint", "from_seq uint", "to_seq uint", "row_count uint", "min_event_time time", "max_event_time time", "serving bool"},
@@ -145,7 +145,7 @@ func streamRowsOf(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error)
 		}
 		rows = append(rows, gms.Row{
 			s.Def.Name, strings.Join(s.Def.Subjects, ", "), s.Def.Format, st.First, st.Last, st.Messages, st.Bytes,
-			at(st.FirstTime), at(st.LastTime), s.DeadCount(), e.Durability(), window, at(horizon), repeats,
+			at(st.FirstTime), at(st.LastTime), s.DeadCount(), e.Durability(), window, at(horizon), repeats, s.Def.Database,
 		})
 	}
 	return rows, nil
@@ -163,7 +163,7 @@ func viewRowsOf(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error) {
 		}
 		rows = append(rows, gms.Row{
 			v.Def.Name, v.Def.Stream, string(v.Def.Mode), string(v.Def.Delivery), v.Version, v.State, v.Applied, v.Head, lag,
-			float64(v.Lag.Microseconds()) / 1000, at(v.Watermark), v.Batch, v.Rows, v.Bytes, v.Def.Query, orNull(v.Error), v.Gaps,
+			float64(v.Lag.Microseconds()) / 1000, at(v.Watermark), v.Batch, v.Rows, v.Bytes, v.Def.Query, orNull(v.Error), v.Gaps, v.Def.Database,
 		})
 	}
 	return rows, nil

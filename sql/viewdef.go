@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -146,7 +147,7 @@ func (s *showServing) RowIter(*gms.Context) (gms.RowIter, error) {
 
 // parseShowView recognises SHOW CREATE VIEW of a materialized view, which the
 // engine takes for a table.
-func (s *Server) parseShowView(query string) gmsx.Statement {
+func (s *Server) parseShowView(query, database string) gmsx.Statement {
 	if len(query) < len("show") || !strings.EqualFold(query[:len("show")], "show") {
 		return nil
 	}
@@ -158,10 +159,7 @@ func (s *Server) parseShowView(query string) gmsx.Statement {
 	if !ok || !strings.EqualFold(show.Type, "create view") {
 		return nil
 	}
-	db := show.Table.DbQualifier.String()
-	if db == "" {
-		db = views.DefaultDatabase
-	}
+	db := cmp.Or(show.Table.DbQualifier.String(), database, views.DefaultDatabase)
 	v, err := s.cfg.Engine.View(db, show.Table.Name.String())
 	if err != nil {
 		return nil

@@ -27,6 +27,10 @@ var CrashPoints = []string{
 	"create.noted", "create.logged", "create.running", "create.done",
 	"dropstream.halted", "dropstream.noted", "dropstream.dead", "dropstream.log", "dropstream.done",
 
+	// A statement that writes tables: its changes are collected; they are in the
+	// transaction of the file; that is committed.
+	"tables.before", "tables.written", "tables.after",
+
 	// A start.
 	"recover.created", "recover.strays", "recover.settled", "recover.caught_up",
 }

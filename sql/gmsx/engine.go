@@ -119,11 +119,29 @@ func (e *Engine) Query(ctx *gms.Context, query string) (_ gms.Schema, _ gms.RowI
 	if err != nil {
 		return nil, nil, err
 	}
-	schema, iter, _, err := e.engine.QueryWithBindings(ctx, query, stmt, nil, nil)
+	schema, iter, err := e.plan(ctx, query, stmt, nil, nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	return schema, &statementIter{RowIter: iter, e: e, query: query}, nil
+}
+
+// ErrReplan is what Options.Build returns for a statement whose tables were
+// altered since it was planned: it is planned again, within the same Statement.
+var ErrReplan = Error(1412, "HY000", "Table definition has changed, please retry transaction")
+
+// replans bounds how often a statement is planned again.
+const replans = 3
+
+// plan plans a statement and begins to run it.
+func (e *Engine) plan(ctx *gms.Context, query string, stmt ast.Statement, bindings map[string]ast.Expr, flags *gms.QueryFlags) (schema gms.Schema, iter gms.RowIter, err error) {
+	for range replans {
+		schema, iter, _, err = e.engine.QueryWithBindings(ctx, query, stmt, bindings, flags)
+		if !errors.Is(err, ErrReplan) {
+			break
+		}
+	}
+	return schema, iter, err
 }
 
 // A statementIter ends its statement when it is closed.

@@ -9,6 +9,7 @@ import (
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/analyzer/analyzererrors"
+	"github.com/dolthub/go-mysql-server/sql/plan"
 	"github.com/dolthub/go-mysql-server/sql/planbuilder"
 	"github.com/dolthub/go-mysql-server/sql/types"
 	"github.com/dolthub/vitess/go/mysql"
@@ -84,6 +85,19 @@ var mysqlErrors = []struct {
 	{gms.ErrInsertIntoNonNullableProvidedNull, 1048, "23000"},
 	{gms.ErrInsertIntoNonNullableDefaultNullColumn, 1364, "HY000"},
 	{gms.ErrPrimaryKeyViolation, 1062, "23000"},
+	{gms.ErrColumnExists, 1060, "42S21"},
+	{gms.ErrDuplicateColumn, 1060, "42S21"},
+	{gms.ErrInvalidAutoIncCols, 1075, "42000"},
+	{gms.ErrInvalidBlobTextKey, 1170, "42000"},
+	{gms.ErrFullTextNotSupported, 1214, "HY000"},
+	{gms.ErrJSONIndex, 3152, "42000"},
+	{plan.ErrUpdateForTableNotSupported, 1288, "HY000"},
+	{gms.ErrCheckConstraintViolated, 3819, "HY000"},
+	{gms.ErrTemporaryTableNotSupported, 1235, "42000"},
+	{gms.ErrNoForeignKeySupport, 1235, "42000"},
+	{types.ErrConvertToDecimalLimit, 1264, "22003"},
+	{types.ErrConvertingToEnum, 1265, "01000"},
+	{gms.ErrUnknownIndexColumn, 1072, "42000"},
 	{gms.ErrUniqueKeyViolation, 1062, "23000"},
 	{gms.ErrColumnSpecifiedTwice, 1110, "42000"},
 	{gms.ErrUnknownPreparedStatement, 1243, "HY000"},
@@ -120,6 +134,15 @@ var rewordings = []struct {
 	{regexp.MustCompile(`^table not found: ([^,]+)`), "Table '$1' doesn't exist"},
 	{regexp.MustCompile(`^database not found: ([^,]+)`), "Unknown database '$1'"},
 	{regexp.MustCompile(`^column "(.*)" could not be found in any table in scope`), "Unknown column '$1'"},
+	{regexp.MustCompile(`^table "Table\n └─ name: (.*)\n" does not have column "(.*)"`), "Unknown column '$2' in '$1'"},
+	{regexp.MustCompile(`^column name '(.*)' is non-nullable but attempted to set a value of null`), "Column '$1' cannot be null"},
+	{regexp.MustCompile(`^Column "(.*)" already exists`), "Duplicate column name '$1'"},
+	{regexp.MustCompile(`^table with name (.*) already exists`), "Table '$1' already exists"},
+	{regexp.MustCompile("^duplicate column name: `(.*)`"), "Duplicate column name '$1'"},
+	{regexp.MustCompile(`^blob/text column '(.*)' used in key specification without a key length`), "BLOB/TEXT column '$1' used in key specification without a key length"},
+	{regexp.MustCompile(`^Check constraint "(.*)" violated`), "Check constraint '$1' is violated."},
+	{regexp.MustCompile(`^value (.*) is not valid for this Enum`), "Data truncated: the ENUM has no value '$1'"},
+	{regexp.MustCompile(`^the view (.*) already exists`), "Table '$1' already exists"},
 	{regexp.MustCompile(`^table "(.*)" does not have column "(.*)"`), "Unknown column '$2' in '$1'"},
 	{regexp.MustCompile(`^ambiguous column name "(.*)", it's present in all these tables: \[(.*)\]`), "Column '$1' is ambiguous: it is in each of $2"},
 	{regexp.MustCompile(`^function: '(.*)' not found`), "FUNCTION $1 does not exist"},
@@ -127,6 +150,7 @@ var rewordings = []struct {
 	{regexp.MustCompile(`^error: '(.*)' is not a valid value for '(.*)'`), "Incorrect $2 value: '$1'"},
 	{regexp.MustCompile(`^string '(?s:.*)' is too large for column '(.*)'`), "Data too long for column '$1'"},
 	{regexp.MustCompile(`^(.*) out of range for (.*)`), "Out of range value: $1 is no $2"},
+	{regexp.MustCompile(`^duplicate (?:primary|unique) key given: (Duplicate entry (?s:.*))`), "$1"},
 	{regexp.MustCompile(`^number of values does not match number of columns provided`), "Column count doesn't match value count"},
 }
 

@@ -19,7 +19,7 @@ func setGlobals(o *Options) error {
 	}
 	return gms.SystemVariables.AssignValues(map[string]any{
 		"secure_file_priv":   noFiles,
-		"local_infile":       int8(0),
+		"local_infile":       int8(1), // the client's own files, which it sends or not
 		"time_zone":          "+00:00",
 		"system_time_zone":   "UTC",
 		"version":            o.ServerVersion,

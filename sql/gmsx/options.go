@@ -27,13 +27,15 @@ type Options struct {
 
 	// RewriteHook may change or replace each statement that the engine's own
 	// parser has read, before it is planned. The tree is the hook's to change.
-	RewriteHook func(ast.Statement) (ast.Statement, error)
+	// database is the session's current one, "" if it has none.
+	RewriteHook func(stmt ast.Statement, database string) (ast.Statement, error)
 
 	Functions  []gms.Function              // scalar functions; they win over built-in ones
 	Aggregates map[string]AggregateFactory // by lower-case name; they win over built-in ones
 	Rules      []Rule                      // of the analyzer, after the package's own
 
-	// Build may execute a node of the plan itself; nil, nil declines.
+	// Build may execute a node of the plan itself; nil, nil declines, and
+	// ErrReplan asks for another plan.
 	Build func(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowIter, error)
 
 	StatementTimeout time.Duration // of a SELECT, unless max_execution_time is set; 0 is none

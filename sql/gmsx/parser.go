@@ -45,7 +45,7 @@ func (p *parser) ParseOneWithOptions(ctx context.Context, query string, o ast.Pa
 		}
 		return nil, n, syntaxError(err)
 	}
-	stmt, err = p.rewrite(stmt)
+	stmt, err = p.rewrite(ctx, stmt)
 	return stmt, n, err
 }
 
@@ -70,12 +70,20 @@ func (p *parser) ParseWithOptions(ctx context.Context, query string, delimiter r
 		}
 		return nil, parsed, rest, syntaxError(err)
 	}
-	stmt, err = p.rewrite(stmt)
+	stmt, err = p.rewrite(ctx, stmt)
 	return stmt, parsed, rest, err
 }
 
 // traditional is EXPLAIN that names the format that it has without one.
 var traditional = phrase(`(EXPLAIN|DESC|DESCRIBE) FORMAT~=~'?TRADITIONAL'? (.*)`)
+
+// CurrentDatabase is that of the session of a context, "" if there is none.
+func CurrentDatabase(ctx context.Context) string {
+	if c, ok := ctx.(*gms.Context); ok && c.Session != nil {
+		return c.GetCurrentDatabase()
+	}
+	return ""
+}
 
 // hook asks the hook for a statement of its own.
 func (p *parser) hook(ctx context.Context, query string) (ast.Statement, bool, error) {
@@ -112,10 +120,10 @@ func (p *parser) hook(ctx context.Context, query string) (ast.Statement, bool, e
 
 // rewrite changes what the engine's parser has read: first the user's hook,
 // then what keeps the engine safe and right.
-func (p *parser) rewrite(stmt ast.Statement) (ast.Statement, error) {
+func (p *parser) rewrite(ctx context.Context, stmt ast.Statement) (ast.Statement, error) {
 	if hook := p.e.opts.RewriteHook; hook != nil {
 		var err error
-		if stmt, err = hook(stmt); err != nil {
+		if stmt, err = hook(stmt, CurrentDatabase(ctx)); err != nil {
 			var own *mysql.SQLError
 			if !errors.As(err, &own) {
 				err = Error(1064, "42000", mysqlSyntaxError+"%v", err)

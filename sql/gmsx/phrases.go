@@ -188,7 +188,7 @@ func (p *parser) retry(ctx context.Context, query string, o ast.ParserOptions, e
 		var stmt ast.Statement
 		stmt, _, _, err = p.Parser.ParseWithOptions(ctx, query, ';', false, o)
 		if err == nil {
-			if stmt, err = p.rewrite(stmt); err != nil {
+			if stmt, err = p.rewrite(ctx, stmt); err != nil {
 				return nil
 			}
 			return stmt

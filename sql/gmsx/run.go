@@ -81,7 +81,7 @@ func (h *handler) execute(ctx *gms.Context, c *mysql.Conn, s *Session, cmd *comm
 
 	flags := &gms.QueryFlags{}
 	flags.Set(gms.QFlagDeferProjections)
-	schema, iter, _, err := h.e.engine.QueryWithBindings(ctx, query, stmt, bindings, flags)
+	schema, iter, err := h.e.plan(ctx, query, stmt, bindings, flags)
 	if err != nil {
 		return rest, err
 	}

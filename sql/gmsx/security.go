@@ -13,7 +13,9 @@ import (
 func refuseFiles(n ast.SQLNode) error {
 	switch n := n.(type) {
 	case *ast.Load:
-		return Error(1235, "42000", "LOAD DATA is not supported")
+		if !n.Local {
+			return Error(1235, "42000", "LOAD DATA INFILE of a file of the server is not supported: LOAD DATA LOCAL INFILE sends one of the client's")
+		}
 	case ast.SelectStatement:
 		if into := n.GetInto(); into != nil && (into.Outfile != "" || into.Dumpfile != "") {
 			return Error(1235, "42000", "SELECT … INTO OUTFILE and INTO DUMPFILE are not supported")

@@ -12,7 +12,8 @@ import (
 // A Session is one client's, or one caller's in process.
 //
 // Transactions are accepted and mean nothing: every statement is its own, as
-// the log knows no transaction over several of them. What a statement opens
+// the log knows no transaction over several of them, and a ROLLBACK that leaves
+// something done says so with MySQL's warning 1196. What a statement opens
 // for all its scans, a snapshot for instance, is kept in its Statement and
 // closed when it ends. It must not be tied to the transaction, since the
 // engine drops those without a word on several of its error paths.
@@ -22,6 +23,7 @@ type Session struct {
 	prepared  []string    // texts in the engine's cache, oldest first
 	plainJSON bool        // the client knows no type JSON: it gets LONGTEXT, as of MariaDB
 	running   atomic.Bool // a statement of the connection runs
+	wrote     atomic.Bool // something since the transaction began that ROLLBACK cannot undo
 
 	mu    sync.Mutex
 	depth int             // statements within statements
@@ -102,20 +104,37 @@ func (t *transaction) IsReadOnly() bool { return t.readOnly }
 
 // StartTransaction accepts BEGIN and the implicit start of a statement.
 func (s *Session) StartTransaction(_ *gms.Context, c gms.TransactionCharacteristic) (gms.Transaction, error) {
+	s.wrote.Store(false)
 	return &transaction{readOnly: c == gms.ReadOnly}, nil
 }
+
+// Wrote notes that a statement has changed what ROLLBACK cannot undo.
+func (s *Session) Wrote() { s.wrote.Store(true) }
 
 // CommitTransaction accepts COMMIT.
 func (s *Session) CommitTransaction(*gms.Context, gms.Transaction) error { return nil }
 
 // Rollback accepts ROLLBACK, which undoes nothing: what was published stays.
-func (s *Session) Rollback(*gms.Context, gms.Transaction) error { return nil }
+func (s *Session) Rollback(ctx *gms.Context, _ gms.Transaction) error {
+	s.warnKept(ctx)
+	return nil
+}
+
+// warnKept warns of a ROLLBACK that leaves something done.
+func (s *Session) warnKept(ctx *gms.Context) {
+	if s.wrote.Load() && s.GetIgnoreAutoCommit() {
+		ctx.Warn(1196, "Some non-transactional changed tables couldn't be rolled back")
+	}
+}
 
 // CreateSavepoint accepts SAVEPOINT.
 func (s *Session) CreateSavepoint(*gms.Context, gms.Transaction, string) error { return nil }
 
 // RollbackToSavepoint accepts ROLLBACK TO.
-func (s *Session) RollbackToSavepoint(*gms.Context, gms.Transaction, string) error { return nil }
+func (s *Session) RollbackToSavepoint(ctx *gms.Context, _ gms.Transaction, _ string) error {
+	s.warnKept(ctx)
+	return nil
+}
 
 // ReleaseSavepoint accepts RELEASE SAVEPOINT.
 func (s *Session) ReleaseSavepoint(*gms.Context, gms.Transaction, string) error { return nil }

@@ -152,7 +152,7 @@ func TestWaitingStatementIsKilledNotTimedOut(t *testing.T) {
 }
 
 // A hook that knows TUMBLE(ts, INTERVAL 1 HOUR) as TUMBLE(ts, 3600).
-func testRewrite(stmt ast.Statement) (ast.Statement, error) {
+func testRewrite(stmt ast.Statement, _ string) (ast.Statement, error) {
 	return stmt, ast.Walk(func(n ast.SQLNode) (bool, error) {
 		f, ok := n.(*ast.FuncExpr)
 		if !ok || f.Name.Lowered() != "tumble" || len(f.Exprs) != 2 {
