@@ -2,9 +2,12 @@ package jetstream
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"iter"
 	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
 
 	"weir/views"
 )
@@ -40,6 +43,36 @@ func (l *log) State(ctx context.Context) (views.LogState, error) {
 	}
 	st.FirstTime, st.LastTime = info.State.FirstTime, info.State.LastTime
 	return st, nil
+}
+
+// SeqAt returns the sequence after which the records are of the time t or later.
+// The server looks for it when it makes a consumer that begins at a time.
+func (l *log) SeqAt(ctx context.Context, t int64) (uint64, error) {
+	fail := func(err error) (uint64, error) {
+		return 0, fmt.Errorf("looking for a time in log %s: %w", l.name, explain(ctx, err))
+	}
+	stream, err := l.server.js.Stream(ctx, l.name)
+	if err != nil {
+		return fail(err)
+	}
+	at := time.Unix(0, t).UTC()
+	made, err := stream.CreateConsumer(ctx, natsjs.ConsumerConfig{
+		Name:              "weir-" + rand.Text(),
+		DeliverPolicy:     natsjs.DeliverByStartTimePolicy,
+		OptStartTime:      &at,
+		AckPolicy:         natsjs.AckNonePolicy,
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: inactiveMax,
+	})
+	if err != nil {
+		return fail(err)
+	}
+	info := made.CachedInfo()
+	if err := stream.DeleteConsumer(ctx, info.Name); err != nil && ctx.Err() != nil {
+		return 0, ctx.Err() // the server deletes it itself, once it is idle for long enough
+	}
+	return info.Delivered.Stream, nil
 }
 
 // Read yields the records in (after, until], or follows the log where until is

@@ -104,7 +104,8 @@ func (e *explain) RowIter(ctx *gms.Context) (gms.RowIter, error) {
 func accessNode(n gms.Node) (tableAccess, bool) {
 	switch n := n.(type) {
 	case *plan.ResolvedTable:
-		return accessOf(n)
+		a, ok := accessOf(n)
+		return a, ok && a.table != nil
 	case *plan.IndexedTableAccess:
 		t, ok := n.UnderlyingTable().(*viewTable)
 		return tableAccess{table: t, node: n}, ok
@@ -148,7 +149,7 @@ func explainRows(ctx *gms.Context, n gms.Node) (rows []gms.Row) {
 		case *aggregate:
 			rows = append(rows, accessRows(ctx, t.access.node, "Aggregate partial states")...)
 			return
-		case *plan.ResolvedTable, *plan.IndexedTableAccess:
+		case *plan.ResolvedTable, *plan.IndexedTableAccess, *streamScan:
 			rows = append(rows, accessRows(ctx, n, "")...)
 			return
 		case *plan.SubqueryAlias:
@@ -181,6 +182,28 @@ func accessRows(ctx *gms.Context, n gms.Node, extra string) []gms.Row {
 		}
 	}
 	kind, key, ref := "ALL", any(nil), any(nil)
+	if scan := newStreamScan(n); scan != nil {
+		names[0] = scan.table.Name()
+		if st, err := scan.table.stream.Log().State(ctx); err == nil {
+			count = st.Messages
+		}
+		if text := scan.describe(); text != "" {
+			extra = strings.TrimSuffix(text+"; "+extra, "; ")
+		}
+		if scan.lookup != nil || len(scan.bounds) > 0 {
+			kind, key = "range", any("PRIMARY")
+			if parts, err := scan.ranges(ctx); err == nil {
+				count = uint64(0)
+				for _, p := range parts {
+					count = count.(uint64) + p.until - p.after
+				}
+			}
+		}
+		if scan.lookup != nil {
+			key = scan.lookup.Index.ID()
+		}
+		return []gms.Row{explainRow(names[0], kind, key, ref, count, extra)}
+	}
 	if ita, ok := n.(*plan.IndexedTableAccess); ok {
 		key = ita.Index().ID()
 		kind, ref = "ref", "func"

@@ -19,7 +19,7 @@ import (
 
 // rules are the analyzer's rules about our tables.
 func (s *Server) rules() []gmsx.Rule {
-	return []gmsx.Rule{{Apply: s.pushAggregates}}
+	return []gmsx.Rule{{Apply: s.pushStreams}, {Apply: s.pushAggregates}}
 }
 
 // pushAggregates replaces a GROUP BY over a relation of a view, perhaps with a
@@ -66,6 +66,7 @@ var (
 // that are known when the plan is made.
 type tableAccess struct {
 	table  *viewTable
+	stream *streamScan // where it is a stream, not a view's relation
 	lookup *gms.IndexLookup
 	filter []gms.Expression
 	node   gms.Node
@@ -74,6 +75,9 @@ type tableAccess struct {
 
 // accessOf returns the access that n is, or false.
 func accessOf(n gms.Node) (tableAccess, bool) {
+	if scan := newStreamScan(n); scan != nil {
+		return tableAccess{stream: scan, node: scan, id: scan.Id()}, true
+	}
 	switch n := n.(type) {
 	case *plan.Filter:
 		a, ok := accessOf(n.Child)
@@ -98,6 +102,14 @@ func accessOf(n gms.Node) (tableAccess, bool) {
 	}
 }
 
+// column is the index of a column by name, or -1.
+func (a *tableAccess) column(name string) int {
+	if a.stream != nil {
+		return slices.IndexFunc(a.stream.table.cols, func(c views.ColumnDef) bool { return strings.EqualFold(c.Name, name) })
+	}
+	return slices.IndexFunc(a.table.cols, func(c views.LayerColumn) bool { return strings.EqualFold(c.Name, name) })
+}
+
 // newAggregate returns g as an aggregate, or nil where it must stay the
 // engine's: when it reads something else, or computes what has no kernel.
 func (s *Server) newAggregate(g *plan.GroupBy) *aggregate {
@@ -106,7 +118,15 @@ func (s *Server) newAggregate(g *plan.GroupBy) *aggregate {
 		return nil
 	}
 	a := &aggregate{g: g, access: access}
-	k := s.tableKernels(access.table)
+	var k *kernelCompiler
+	if access.stream != nil {
+		if s.plainStreams.Load() {
+			return nil
+		}
+		k = s.streamKernels(access.stream.table)
+	} else {
+		k = s.tableKernels(access.table)
+	}
 	if k == nil {
 		return nil
 	}
@@ -161,7 +181,7 @@ func (a *aggregate) bind(e gms.Expression) gms.Expression {
 		if !ok {
 			return e, transform.SameTree, nil
 		}
-		i := slices.IndexFunc(a.access.table.cols, func(c views.LayerColumn) bool { return strings.EqualFold(c.Name, f.Name()) })
+		i := a.access.column(f.Name())
 		if i < 0 || f.TableId() != a.access.id {
 			a.stray = true
 			return e, transform.SameTree, nil
@@ -295,6 +315,9 @@ const aggregateBatch = 4096
 
 // RowIter implements gms.ExecSourceRel: it aggregates, and then yields the groups.
 func (a *aggregate) RowIter(ctx *gms.Context, _ gms.Row) (gms.RowIter, error) {
+	if row, ok, err := a.countOfLog(ctx); ok || err != nil {
+		return gms.RowsToRowIter(row), err
+	}
 	specs := make([]partial.Spec, len(a.aggs))
 	for i := range a.aggs {
 		specs[i] = a.aggs[i].Spec
@@ -312,6 +335,9 @@ func (a *aggregate) RowIter(ctx *gms.Context, _ gms.Row) (gms.RowIter, error) {
 
 // fill aggregates the rows of the table into t.
 func (a *aggregate) fill(ctx *gms.Context, t *partial.Table) error {
+	if a.access.stream != nil {
+		return a.fillFromLog(ctx, t)
+	}
 	snap, err := readSet(ctx).Snapshot(a.access.table.view)
 	if err != nil {
 		return err
@@ -376,6 +402,11 @@ func (p *aggregatePass) add(r *keyRange, n int) {
 		}
 	}
 	b.Sel = p.rows
+	p.take(b)
+}
+
+// take takes the rows that b.Sel lists, as far as the filter lets them.
+func (p *aggregatePass) take(b *column.Batch) {
 	if p.a.filter != nil && len(b.Sel) > 0 {
 		b.Keep(p.a.filter)
 	}

@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
@@ -45,6 +46,10 @@ type Server struct {
 	compiler *Compiler
 	listener net.Listener
 	provider *provider
+
+	// plainStreams leaves conditions and aggregates over streams to the engine,
+	// for tests that compare with it.
+	plainStreams atomic.Bool
 }
 
 // Listen makes the engine and opens the listener; Serve answers on it.
