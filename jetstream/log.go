@@ -82,17 +82,51 @@ func (l *log) Read(ctx context.Context, after, until uint64) iter.Seq2[[]views.R
 		if until != 0 && until <= after {
 			return
 		}
-		r := newReader(ctx, l, after, until)
-		defer r.close()
-		for {
-			batch, err := r.next()
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if len(batch) == 0 || !yield(batch, nil) {
-				return
-			}
+		if blocks := l.blocks(after, until); blocks != nil {
+			l.readBlocks(ctx, blocks, yield)
+			return
+		}
+		l.consume(ctx, after, until, yield)
+	}
+}
+
+// readBlocks reads the log's blocks, and what they do not tell through a
+// consumer.
+func (l *log) readBlocks(ctx context.Context, r *blockReader, yield func([]views.Record, error) bool) {
+	for r.pos < r.until {
+		goesOn := true
+		end, done, err := r.read(ctx, func(batch []views.Record) bool {
+			goesOn = yield(batch, nil)
+			return goesOn
+		})
+		if err != nil && goesOn {
+			yield(nil, err)
+		}
+		if done || err != nil || !goesOn {
+			return
+		}
+		if !l.consume(ctx, r.pos, end, yield) {
+			return
+		}
+		r.pos = end
+	}
+}
+
+// consume reads through a consumer; false once that is over.
+func (l *log) consume(ctx context.Context, after, until uint64, yield func([]views.Record, error) bool) bool {
+	r := newReader(ctx, l, after, until)
+	defer r.close()
+	for {
+		batch, err := r.next()
+		if err != nil {
+			yield(nil, err)
+			return false
+		}
+		if len(batch) == 0 {
+			return true
+		}
+		if !yield(batch, nil) {
+			return false
 		}
 	}
 }
