@@ -78,4 +78,3 @@ func (a *aggregate) countOfLog(ctx *gms.Context) (row gms.Row, ok bool, err erro
 	}
 	return row, true, nil
 }
-
