@@ -15,8 +15,8 @@ import (
 )
 
 // computeWorkers is how many goroutines turn records into partial states when
-// a range of the log is computed. One core is left for reading the log.
-var computeWorkers = min(max(runtime.GOMAXPROCS(0)-1, 1), 8)
+// a range of the log is computed. Reading it in bulk takes little beside that.
+var computeWorkers = min(runtime.GOMAXPROCS(0), 8)
 
 // compute runs the events in (after, until] through the view's pipeline into a
 // table of its own. progress is told how far it is. What the log does not hold
