@@ -213,7 +213,7 @@ func (d *deadStore) total() uint64 {
 func (d *deadStore) looked() (seen, count uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.seen, d.count
+	return d.Seen, d.Count
 }
 
 // between returns how many dead letters have sequences from first to last; false
