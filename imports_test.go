@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"server": {"jetstream$", "views$", "sql$", "github.com/gofrs/flock", "golang.org/x/sync"},
 
 	// The log.
-	"jetstream":           {"views$", "github.com/nats-io"},
+	"jetstream":           {"views$", "github.com/minio/highwayhash", "github.com/nats-io"},
 	"jetstream/publisher": {"github.com/nats-io"},
 
 	// The domain: it knows no other part.

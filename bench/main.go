@@ -10,8 +10,11 @@
 //   - freshness: from a publisher's acknowledgement to a SELECT that shows the
 //     event, at half the rate of the live run;
 //   - replay: the same freshness with replays beside it, and their rate;
-//   - recompute: REFRESH … FULL of one view in events/s, beside a bare loop
-//     that reads the same log, and one that reads and decodes it.
+//   - recompute: REFRESH … FULL of one view in events/s, and queries on the
+//     stream, beside bare loops that read the same log: through a consumer, as
+//     live work does, in bulk, and in bulk with three fields decoded.
+//
+// With -read it prints the last alone.
 //
 // With -deliveries it prints the live rate with each delivery of views, and with
 // a log that is synced before each acknowledgement, instead.
@@ -63,6 +66,7 @@ func main() {
 	rows := flag.String("rows", "100000,1000000", "queries: rows of the view, several in turn")
 	kept := flag.String("dir", "", "queries: keep the data here")
 	only := flag.String("only", "", "queries: those with this in their names")
+	read := flag.Bool("read", false, "measure what reads the log, alone")
 	flag.Parse()
 	ctx := context.Background()
 	var err error
@@ -74,7 +78,7 @@ func main() {
 	case *reading > 0:
 		err = runQueries(ctx, *kept, *rows, *only, *reading)
 	default:
-		err = run(ctx, *events, *rounds)
+		err = run(ctx, *events, *rounds, *read)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -91,7 +95,7 @@ var threeViews = []string{
 	`CREATE MATERIALIZED VIEW per_minute AS SELECT TUMBLE(ts, INTERVAL 1 MINUTE) AS minute, COUNT(*) AS n, APPROX_COUNT_DISTINCT(user) AS users FROM ads GROUP BY minute`,
 }
 
-func run(ctx context.Context, events, rounds int) error {
+func run(ctx context.Context, events, rounds int, read bool) error {
 	dir, err := os.MkdirTemp("", "weir-bench-")
 	if err != nil {
 		return err
@@ -104,6 +108,13 @@ func run(ctx context.Context, events, rounds int) error {
 	fmt.Printf("%d events a run, %d CPUs, %s\n\n", events, runtime.GOMAXPROCS(0), runtime.Version())
 	if rounds > 0 {
 		return deliveries(ctx, bin, dir, events, rounds)
+	}
+	if read {
+		data := filepath.Join(dir, "views")
+		if _, err := live(ctx, bin, data, events, threeViews[:1]); err != nil {
+			return err
+		}
+		return recompute(ctx, bin, data, events)
 	}
 	bare, err := liveBare(ctx, filepath.Join(dir, "bare"), events)
 	if err != nil {
@@ -390,11 +401,22 @@ func recompute(ctx context.Context, bin, data string, events int) error {
 	if err != nil {
 		return err
 	}
-	begin := time.Now()
-	if err := w.exec("REFRESH MATERIALIZED VIEW per_campaign FULL"); err != nil {
-		return err
+	type figure struct {
+		what string
+		rate float64
 	}
-	full := float64(events) / time.Since(begin).Seconds()
+	var figures []figure
+	for _, step := range []struct{ what, statement string }{
+		{"REFRESH … FULL", "REFRESH MATERIALIZED VIEW per_campaign FULL"},
+		{"GROUP BY on the stream", "SELECT campaign, COUNT(*), SUM(price), MAX(latency) FROM ads WHERE kind = 'view' GROUP BY campaign"},
+		{"a filter on the stream", "SELECT ts, user FROM ads WHERE price > 99.98 AND latency > 98"},
+	} {
+		begin := time.Now()
+		if err := w.exec(step.statement); err != nil {
+			return err
+		}
+		figures = append(figures, figure{step.what, float64(events) / time.Since(begin).Seconds()})
+	}
 	if err := w.stop(); err != nil {
 		return err
 	}
@@ -404,31 +426,43 @@ func recompute(ctx context.Context, bin, data string, events int) error {
 	if err != nil {
 		return err
 	}
-	read, err := loop(ctx, log, events, false)
-	if err != nil {
-		return err
+	var ceiling float64
+	for _, step := range []struct {
+		what           string
+		follow, decode bool
+	}{{"bare read, consumer", true, false}, {"bare read", false, false}, {"bare read + decode", false, true}} {
+		rate, err := loop(ctx, log, events, step.follow, step.decode)
+		if err != nil {
+			return err
+		}
+		ceiling = rate
+		fmt.Printf("%-22s%9.0f events/s\n", step.what, rate)
 	}
-	decoded, err := loop(ctx, log, events, true)
-	if err != nil {
-		return err
+	for _, f := range figures {
+		fmt.Printf("%-22s%9.0f events/s (%.0f %% of that)\n", f.what, f.rate, 100*f.rate/ceiling)
 	}
-	fmt.Printf("bare read             %8.0f events/s\n", read)
-	fmt.Printf("bare read + decode    %8.0f events/s (the ceiling)\n", decoded)
-	fmt.Printf("REFRESH … FULL        %8.0f events/s (%.0f %%)\n", full, 100*full/decoded)
 	return log.Close()
 }
 
-// loop reads the whole log and, if asked, decodes three fields of each event.
-func loop(ctx context.Context, broker *jetstream.Server, events int, decode bool) (float64, error) {
+// loop reads the whole log, perhaps as live work follows it, and, if asked,
+// decodes three fields of each event.
+func loop(ctx context.Context, broker *jetstream.Server, events int, follow, decode bool) (float64, error) {
 	log, err := broker.OpenLog(ctx, "ads")
 	if err != nil {
 		return 0, err
 	}
 	var p fastjson.Parser
 	begin, sum := time.Now(), 0.0
-	for recs, err := range log.Read(ctx, 0, uint64(events)) {
+	until := uint64(events)
+	if follow {
+		until = 0
+	}
+	for recs, err := range log.Read(ctx, 0, until) {
 		if err != nil {
 			return 0, err
+		}
+		if follow && recs[len(recs)-1].Seq == uint64(events) {
+			break
 		}
 		for i := range recs {
 			if !decode {

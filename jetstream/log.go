@@ -2,9 +2,12 @@ package jetstream
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"iter"
 	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
 
 	"weir/views"
 )
@@ -42,6 +45,36 @@ func (l *log) State(ctx context.Context) (views.LogState, error) {
 	return st, nil
 }
 
+// SeqAt returns the sequence after which the records are of the time t or later.
+// The server looks for it when it makes a consumer that begins at a time.
+func (l *log) SeqAt(ctx context.Context, t int64) (uint64, error) {
+	fail := func(err error) (uint64, error) {
+		return 0, fmt.Errorf("looking for a time in log %s: %w", l.name, explain(ctx, err))
+	}
+	stream, err := l.server.js.Stream(ctx, l.name)
+	if err != nil {
+		return fail(err)
+	}
+	at := time.Unix(0, t).UTC()
+	made, err := stream.CreateConsumer(ctx, natsjs.ConsumerConfig{
+		Name:              "weir-" + rand.Text(),
+		DeliverPolicy:     natsjs.DeliverByStartTimePolicy,
+		OptStartTime:      &at,
+		AckPolicy:         natsjs.AckNonePolicy,
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: inactiveMax,
+	})
+	if err != nil {
+		return fail(err)
+	}
+	info := made.CachedInfo()
+	if err := stream.DeleteConsumer(ctx, info.Name); err != nil && ctx.Err() != nil {
+		return 0, ctx.Err() // the server deletes it itself, once it is idle for long enough
+	}
+	return info.Delivered.Stream, nil
+}
+
 // Read yields the records in (after, until], or follows the log where until is
 // zero.
 func (l *log) Read(ctx context.Context, after, until uint64) iter.Seq2[[]views.Record, error] {
@@ -49,17 +82,51 @@ func (l *log) Read(ctx context.Context, after, until uint64) iter.Seq2[[]views.R
 		if until != 0 && until <= after {
 			return
 		}
-		r := newReader(ctx, l, after, until)
-		defer r.close()
-		for {
-			batch, err := r.next()
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if len(batch) == 0 || !yield(batch, nil) {
-				return
-			}
+		if blocks := l.blocks(after, until); blocks != nil {
+			l.readBlocks(ctx, blocks, yield)
+			return
+		}
+		l.consume(ctx, after, until, yield)
+	}
+}
+
+// readBlocks reads the log's blocks, and what they do not tell through a
+// consumer.
+func (l *log) readBlocks(ctx context.Context, r *blockReader, yield func([]views.Record, error) bool) {
+	for r.pos < r.until {
+		goesOn := true
+		end, done, err := r.read(ctx, func(batch []views.Record) bool {
+			goesOn = yield(batch, nil)
+			return goesOn
+		})
+		if err != nil && goesOn {
+			yield(nil, err)
+		}
+		if done || err != nil || !goesOn {
+			return
+		}
+		if !l.consume(ctx, r.pos, end, yield) {
+			return
+		}
+		r.pos = end
+	}
+}
+
+// consume reads through a consumer; false once that is over.
+func (l *log) consume(ctx context.Context, after, until uint64, yield func([]views.Record, error) bool) bool {
+	r := newReader(ctx, l, after, until)
+	defer r.close()
+	for {
+		batch, err := r.next()
+		if err != nil {
+			yield(nil, err)
+			return false
+		}
+		if len(batch) == 0 {
+			return true
+		}
+		if !yield(batch, nil) {
+			return false
 		}
 	}
 }

@@ -101,6 +101,9 @@ type Server struct {
 	// server's; nil after one that was.
 	writeFault atomic.Pointer[writeFault]
 
+	blocksMin  uint64        // records that are worth a look at the log's blocks
+	fromBlocks atomic.Uint64 // records that were read from them
+
 	reconnect struct {
 		sync.Mutex
 		c chan struct{} // closed and replaced each time nc is connected anew
@@ -116,7 +119,7 @@ type writeFault struct {
 
 // Open starts the server and returns when it answers.
 func Open(ctx context.Context, cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg, logger: cfg.Logger, password: rand.Text(), closed: make(chan struct{}), watched: make(chan struct{})}
+	s := &Server{cfg: cfg, logger: cfg.Logger, password: rand.Text(), closed: make(chan struct{}), watched: make(chan struct{}), blocksMin: blocksMin}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}

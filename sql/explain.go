@@ -231,7 +231,7 @@ func explainRows(ctx *gms.Context, n gms.Node) (rows []gms.Row) {
 		case *topRows:
 			rows = append(rows, accessRows(ctx, t.access.node, "First rows")...)
 			return
-		case *plan.ResolvedTable, *plan.IndexedTableAccess:
+		case *plan.ResolvedTable, *plan.IndexedTableAccess, *streamScan:
 			rows = append(rows, accessRows(ctx, n, "")...)
 			return
 		case *plan.SubqueryAlias:
@@ -266,6 +266,28 @@ func accessRows(ctx *gms.Context, n gms.Node, extra string) []gms.Row {
 		}
 	}
 	kind, key, ref := "ALL", any(nil), any(nil)
+	if scan := newStreamScan(n); scan != nil {
+		names[0] = scan.table.Name()
+		if st, err := scan.table.stream.Log().State(ctx); err == nil {
+			count = st.Messages
+		}
+		if text := scan.describe(); text != "" {
+			extra = strings.TrimSuffix(text+"; "+extra, "; ")
+		}
+		if scan.lookup != nil || len(scan.bounds) > 0 {
+			kind, key = "range", any("PRIMARY")
+			if parts, err := scan.ranges(ctx); err == nil {
+				count = uint64(0)
+				for _, p := range parts {
+					count = count.(uint64) + p.until - p.after
+				}
+			}
+		}
+		if scan.lookup != nil {
+			key = scan.lookup.Index.ID()
+		}
+		return []gms.Row{explainRow(names[0], kind, key, ref, count, extra)}
+	}
 	if ita, ok := n.(*plan.IndexedTableAccess); ok {
 		key = ita.Index().ID()
 		kind, ref = "ref", "func"

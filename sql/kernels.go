@@ -31,9 +31,10 @@ type kernelCompiler struct {
 	// evaluated once for each value of its column, if it has one and plain
 	// says so; all else, sub-queries and functions of the session among it,
 	// only the engine can evaluate.
-	query bool
-	memos []*memoExpr // those that were made
-	utc   bool        // the session's time zone is UTC
+	query  bool
+	noMemo bool        // whoever evaluates has no place for values that are kept
+	memos  []*memoExpr // those that were made
+	utc    bool        // the session's time zone is UTC
 }
 
 // compile returns the vector expression for e.

@@ -107,7 +107,7 @@ func plain(e gms.Expression) (field *expression.GetField, ok bool) {
 // of the column that e is over.
 func (k *kernelCompiler) memo(e gms.Expression) (column.Expr, error) {
 	f, ok := plain(e)
-	if !ok || f.Index() >= len(k.cols) || k.cols[f.Index()].Kind == column.JSON {
+	if k.noMemo || !ok || f.Index() >= len(k.cols) || k.cols[f.Index()].Kind == column.JSON {
 		return nil, errNoKernel
 	}
 	t, err := columnType(resultType(e))

@@ -31,6 +31,10 @@ func (p *pass) open(ctx *gms.Context) {
 	for i, c := range p.cols {
 		p.narrows[i] = p.narrow != nil && p.narrow(c)
 	}
+	if p.access.stream != nil {
+		clear(p.narrows)
+		return
+	}
 	l := p.access.table.layout(p.cols, p.narrows)
 	for i := range p.narrows {
 		p.narrows[i] = l.IsNarrow(i)
@@ -50,6 +54,9 @@ func (p *pass) isNarrow(x column.Expr) bool {
 // each calls f with the rows that the filter takes, batch by batch: vectors by
 // the table's columns, of which Sel lists the rows. There is at least one.
 func (p *pass) each(ctx *gms.Context, f func(b *column.Batch) error) error {
+	if p.access.stream != nil {
+		return p.eachEvent(ctx, f)
+	}
 	t := p.access.table
 	snap, err := readSet(ctx).Snapshot(t.view)
 	if err != nil {

@@ -316,6 +316,7 @@ func (w *world) open() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.server.plainStreams.Store(true) // the oracle has none of weir's pipeline
 	_, building := w.engine.Views()
 	for _, def := range building {
 		w.awaitBuild(def.Name)

@@ -21,7 +21,7 @@ import (
 
 // rules are the analyzer's rules about our tables.
 func (s *Server) rules() []gmsx.Rule {
-	return []gmsx.Rule{{Early: true, Apply: keepExtremes}, {Apply: s.pushDown}}
+	return []gmsx.Rule{{Early: true, Apply: keepExtremes}, {Apply: s.pushStreams}, {Apply: s.pushDown}}
 }
 
 // keepExtremes keeps MIN and MAX over a view from the engine, which reads them
@@ -160,6 +160,7 @@ var (
 // that are known when the plan is made, perhaps through a derived table.
 type tableAccess struct {
 	table  *viewTable
+	stream *streamScan // where it is a stream, not a view's relation
 	lookup *gms.IndexLookup
 	filter []gms.Expression // bound to the table's columns
 	shown  []string         // the same, as the statement has it
@@ -173,11 +174,23 @@ type tableAccess struct {
 	rows   string         // how many are read, for EXPLAIN
 }
 
-// accessOf returns the access that n is, or nil.
+// accessOf returns the access to a view's relation that n is, or nil.
 func accessOf(n gms.Node) *tableAccess {
+	if a := anyAccess(n); a != nil && a.stream == nil {
+		return a
+	}
+	return nil
+}
+
+// anyAccess returns the access to a view's relation or to a stream that n is, or
+// nil.
+func anyAccess(n gms.Node) *tableAccess {
+	if scan := newStreamScan(n); scan != nil {
+		return &tableAccess{stream: scan, node: scan, id: scan.Id()}
+	}
 	switch n := n.(type) {
 	case *plan.Filter:
-		a := accessOf(n.Child)
+		a := anyAccess(n.Child)
 		if a == nil {
 			return nil
 		}
@@ -185,7 +198,7 @@ func accessOf(n gms.Node) *tableAccess {
 		a.shown = append(a.shown, n.Expression.String())
 		return a
 	case *plan.TableAlias:
-		a := accessOf(n.Child)
+		a := anyAccess(n.Child)
 		if a != nil {
 			a.id = n.Id()
 		}
@@ -211,6 +224,14 @@ func accessOf(n gms.Node) *tableAccess {
 	return nil
 }
 
+// kind is that of column i of the table.
+func (a *tableAccess) kind(i int) column.Kind {
+	if a.stream != nil {
+		return a.stream.table.cols[i].Type.Kind
+	}
+	return a.table.cols[i].Type.Kind
+}
+
 // derivedAccess is the access of a derived table, or of a stored view, that
 // does nothing but choose columns and rows.
 func derivedAccess(n *plan.SubqueryAlias) *tableAccess {
@@ -219,7 +240,7 @@ func derivedAccess(n *plan.SubqueryAlias) *tableAccess {
 	if p, ok := child.(*plan.Project); ok {
 		child, exprs = p.Child, p.Projections
 	}
-	a := accessOf(child)
+	a := anyAccess(child)
 	if a == nil {
 		return nil
 	}
@@ -254,6 +275,9 @@ func (a *tableAccess) column(name string) int {
 			return i
 		}
 		return -1
+	}
+	if a.stream != nil {
+		return slices.IndexFunc(a.stream.table.cols, func(c views.ColumnDef) bool { return strings.EqualFold(c.Name, name) })
 	}
 	return slices.IndexFunc(a.table.cols, func(c views.LayerColumn) bool { return strings.EqualFold(c.Name, name) })
 }
@@ -297,7 +321,7 @@ func (a *tableAccess) condition(k *kernelCompiler) (x column.Expr, ok bool) {
 		}
 		x = y
 	}
-	if x != nil {
+	if x != nil && a.stream == nil {
 		a.hint = a.table.parts(x)
 	}
 	return x, !a.stray
@@ -318,12 +342,17 @@ func (a *tableAccess) ranges(ctx *gms.Context) ([]views.Range, error) {
 // newAggregate returns g as an aggregate, or nil where it must stay the
 // engine's: when it reads something else, or computes what has no kernel.
 func (s *Server) newAggregate(ctx *gms.Context, g *plan.GroupBy) *aggregate {
-	access := accessOf(g.Child)
-	if access == nil {
+	access := anyAccess(g.Child)
+	if access == nil || access.stream != nil && s.plainStreams.Load() {
 		return nil
 	}
 	a := &aggregate{g: g, access: access}
-	k := s.tableKernels(ctx, access.table)
+	var k *kernelCompiler
+	if access.stream != nil {
+		k = s.streamKernels(access.stream.table)
+	} else {
+		k = s.tableKernels(ctx, access.table)
+	}
 	if k == nil {
 		return nil
 	}
@@ -399,7 +428,7 @@ func (a *aggregate) selectExpr(k *kernelCompiler, e gms.Expression) bool {
 	}
 	if f, ok := e.(*expression.GetField); ok && len(a.keys) > 0 {
 		// A column that stands for its group, for what is computed of it above.
-		if f = a.access.bind(f).(*expression.GetField); a.access.stray || a.access.table.cols[f.Index()].Type.Kind == column.JSON {
+		if f = a.access.bind(f).(*expression.GetField); a.access.stray || a.access.kind(f.Index()) == column.JSON {
 			return false
 		}
 		o.plain = len(a.plain)
@@ -523,6 +552,9 @@ func exprList(list []gms.Expression) string {
 
 // RowIter implements gms.ExecSourceRel: it aggregates, and then yields the groups.
 func (a *aggregate) RowIter(ctx *gms.Context, _ gms.Row) (gms.RowIter, error) {
+	if row, ok, err := a.countOfLog(ctx); ok || err != nil {
+		return gms.RowsToRowIter(row), err
+	}
 	if a.shortcut() != "" {
 		row, err := a.ends(ctx)
 		if err != nil {
@@ -602,7 +634,7 @@ func (a *aggregate) narrowable(c int) bool {
 
 // shortcut says how the aggregate is had without a look at all rows, or "".
 func (a *aggregate) shortcut() string {
-	if len(a.keys) > 0 || a.filter != nil || len(a.aggs) == 0 || a.access.table.hint != nil {
+	if a.access.stream != nil || len(a.keys) > 0 || a.filter != nil || len(a.aggs) == 0 || a.access.table.hint != nil {
 		return ""
 	}
 	counts := false

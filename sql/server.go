@@ -19,6 +19,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
@@ -54,6 +55,10 @@ type Server struct {
 	listener net.Listener
 	provider *provider
 	tables   *tables.Store
+
+	// plainStreams leaves conditions and aggregates over streams to the engine,
+	// for tests that compare with it.
+	plainStreams atomic.Bool
 }
 
 // Listen opens the tables and the listener; Serve answers on it.

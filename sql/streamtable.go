@@ -106,8 +106,11 @@ func (t *streamTable) Partitions(*gms.Context) (gms.PartitionIter, error) {
 // A seqPartition is the events in (after, until].
 type seqPartition struct {
 	after, until uint64
-	bound        *keyBound // on the column at, or nil
+	bounds       []keyBound // on the column at, each for itself
 	at           int
+
+	filter column.Expr // nil is all
+	reads  []int       // the columns that filter reads
 }
 
 func (seqPartition) Key() []byte { return []byte("seq") }
@@ -132,6 +135,22 @@ func (t *streamTable) IndexedAccess(*gms.Context, gms.IndexLookup) gms.IndexedTa
 
 // LookupPartitions implements gms.IndexedTable: each range is one of sequences.
 func (t *streamTable) LookupPartitions(ctx *gms.Context, lookup gms.IndexLookup) (gms.PartitionIter, error) {
+	ranges, err := t.lookupRanges(ctx, lookup)
+	if err != nil {
+		return nil, err
+	}
+	parts := make([]gms.Partition, len(ranges))
+	for i := range ranges {
+		parts[i] = ranges[i]
+		if lookup.IsReverse {
+			parts[i] = reversed{ranges[i]}
+		}
+	}
+	return gms.PartitionsToPartitionIter(parts...), nil
+}
+
+// lookupRanges translates an index lookup to ranges of sequences, in its order.
+func (t *streamTable) lookupRanges(ctx *gms.Context, lookup gms.IndexLookup) (parts []seqPartition, err error) {
 	extra := views.ExtraSeq
 	if lookup.Index.ID() != "PRIMARY" {
 		extra = views.ExtraTime
@@ -145,13 +164,12 @@ func (t *streamTable) LookupPartitions(ctx *gms.Context, lookup gms.IndexLookup)
 	if err != nil {
 		return nil, err
 	}
-	var parts []gms.Partition
 	for _, r := range list {
 		if lookup.IsEmptyRange || emptyRange(r) {
 			continue
 		}
 		b := toBound(ctx, r[0], kt)
-		p := seqPartition{until: st.Last, at: t.extra(extra), bound: &b}
+		p := seqPartition{until: st.Last, at: t.extra(extra), bounds: []keyBound{b}}
 		if extra == views.ExtraSeq {
 			p.boundSeq(&b)
 		} else if err := p.boundTime(ctx, t.stream, &b); err != nil {
@@ -159,14 +177,7 @@ func (t *streamTable) LookupPartitions(ctx *gms.Context, lookup gms.IndexLookup)
 		}
 		parts = append(parts, p)
 	}
-	if lookup.IsReverse {
-		// Sequences are read forwards; the rows of a range are turned round.
-		for i := range parts {
-			parts[i] = reversed{parts[i].(seqPartition)}
-		}
-		slices.Reverse(parts)
-	}
-	return gms.PartitionsToPartitionIter(parts...), nil
+	return parts, nil
 }
 
 // reversed is a partition whose rows come last first.
@@ -175,9 +186,16 @@ type reversed struct{ seqPartition }
 func (p *seqPartition) boundSeq(b *keyBound) {
 	if b.lo != nil && b.lo.I != 0 {
 		p.after = uint64(b.lo.I) - 1
+		if b.loOpen {
+			p.after++
+		}
 	}
 	if b.hi != nil {
-		p.until = min(p.until, uint64(b.hi.I))
+		until := uint64(b.hi.I)
+		if b.hiOpen && until > 0 {
+			until--
+		}
+		p.until = min(p.until, until)
 	}
 }
 
@@ -203,7 +221,8 @@ func (t *streamTable) PartitionRows(ctx *gms.Context, p gms.Partition) (gms.RowI
 	case seqPartition:
 		return t.rows(ctx, p), nil
 	case reversed:
-		return t.backwards(ctx, p.seqPartition)
+		// Sequences are read forwards; the rows of a range are turned round.
+		return &backwardRows{t: t, p: p.seqPartition, size: backwardsFirst}, nil
 	default:
 		// What was acknowledged before the statement is within it.
 		st, err := t.stream.Log().State(ctx)
@@ -222,21 +241,23 @@ func (t *streamTable) rows(ctx *gms.Context, p seqPartition) *streamRows {
 		it.makers = append(it.makers, newValueMaker(t.schema[c].Type))
 	}
 	need := it.cols
-	if p.bound != nil {
+	if p.bounds != nil {
 		need = append(slices.Clip(need), p.at)
 	}
+	need = append(slices.Clip(need), p.reads...)
 	it.next, it.stop = iter.Pull2(t.stream.Scan(ctx, p.after, p.until, need))
 	return it
 }
 
-// backwardsMost bounds the events that a reversed range reads at a time.
-const backwardsMost = 4096
+// A reversed range is read in pieces from its end: of few events at first, for
+// those who want the last of all, and of more while few of them are wanted.
+const (
+	backwardsFirst = 64
+	backwardsRows  = 4096    // a piece that gave so many rows is large enough
+	backwardsMost  = 1 << 18 // events of a piece
+)
 
-// backwards returns the rows of a range last first, read in pieces from its end.
-func (t *streamTable) backwards(_ *gms.Context, p seqPartition) (gms.RowIter, error) {
-	return &backwardRows{t: t, p: p, size: 64}, nil
-}
-
+// backwardRows are the rows of a range, the last first.
 type backwardRows struct {
 	t    *streamTable
 	p    seqPartition
@@ -258,7 +279,9 @@ func (b *backwardRows) Next(ctx *gms.Context) (gms.Row, error) {
 			return nil, err
 		}
 		b.rows, b.p.until = rows, piece.after
-		b.size = min(b.size*4, backwardsMost)
+		if len(rows) < backwardsRows/4 {
+			b.size = min(b.size*4, backwardsMost)
+		}
 	}
 	last := len(b.rows) - 1
 	row := b.rows[last]
@@ -278,6 +301,7 @@ type streamRows struct {
 	stop   func()
 	batch  *column.Batch
 	at     int
+	sel    []uint32 // rows that filter leaves
 }
 
 // Next implements gms.RowIter.
@@ -289,7 +313,7 @@ func (it *streamRows) Next(ctx *gms.Context) (gms.Row, error) {
 				i = int(it.batch.Sel[it.at])
 			}
 			it.at++
-			if it.p.bound == nil || it.p.bound.holds(it.batch.Cols[it.p.at].Value(i)) {
+			if it.p.holds(it.batch, i) {
 				return it.row(i), nil
 			}
 		}
@@ -303,8 +327,27 @@ func (it *streamRows) Next(ctx *gms.Context) (gms.Row, error) {
 		if !ok {
 			return nil, io.EOF
 		}
+		if it.p.filter != nil {
+			it.sel = keepRows(b, it.p.filter, it.sel)
+		}
 		it.batch, it.at = b, 0
 	}
+}
+
+// keepRows leaves of a batch the rows for which cond is true. It may use the
+// memory of sel, and returns that of Sel to be used again.
+func keepRows(b *column.Batch, cond column.Expr, sel []uint32) []uint32 {
+	if b.Sel == nil {
+		sel = sel[:0]
+		for i := range b.Len {
+			sel = append(sel, uint32(i))
+		}
+		b.Sel = sel
+	}
+	if len(b.Sel) > 0 {
+		b.Keep(cond)
+	}
+	return b.Sel
 }
 
 func (it *streamRows) count() int {
@@ -312,6 +355,16 @@ func (it *streamRows) count() int {
 		return len(it.batch.Sel)
 	}
 	return it.batch.Len
+}
+
+// holds says whether row i of b is inside the bounds.
+func (p *seqPartition) holds(b *column.Batch, i int) bool {
+	for k := range p.bounds {
+		if !p.bounds[k].holds(b.Cols[p.at].Value(i)) {
+			return false
+		}
+	}
+	return true
 }
 
 // row makes row i the engine's. Its text outlives the batch.

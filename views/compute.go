@@ -6,6 +6,7 @@ import (
 	"math"
 	"runtime"
 	"runtime/debug"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sync/errgroup"
@@ -15,8 +16,8 @@ import (
 )
 
 // computeWorkers is how many goroutines turn records into partial states when
-// a range of the log is computed. One core is left for reading the log.
-var computeWorkers = min(max(runtime.GOMAXPROCS(0)-1, 1), 8)
+// a range of the log is computed. Reading it in bulk takes little beside that.
+var computeWorkers = min(runtime.GOMAXPROCS(0), 8)
 
 // compute runs the events in (after, until] through the view's pipeline into a
 // table of its own. progress is told how far it is. What the log does not hold
@@ -55,26 +56,22 @@ func (v *View) compute(ctx context.Context, after, until uint64, pace *pacer, pr
 }
 
 // feed reads the records of r's range from the log and gives them to the
-// workers, as fast as pace allows. A single one is called as they come; several
-// have copies.
+// workers, as fast as pace allows. The first is called as they come, by whoever
+// reads; the others have copies, as many as they keep up with. Beside live work
+// there is the first alone, so that the pace is that of all the work.
 func (v *View) feed(ctx context.Context, r *run, workers []*worker, pace *pacer, progress func(seq, gaps uint64)) error {
 	r.seen = r.from
-	take := workers[0].take
 	group, ctx := errgroup.WithContext(ctx)
-	var batches chan []Record
-	if len(workers) > 1 {
-		batches = make(chan []Record, len(workers))
-		for _, w := range workers {
-			group.Go(func() error { return w.run(batches) })
+	batches := make(chan []Record, 2*(len(workers)-1))
+	for _, w := range workers[1:] {
+		group.Go(func() error { return w.run(batches) })
+	}
+	take := func(recs []Record) error {
+		if beside := pace != nil && pace.g.busy(time.Now()); !beside && len(batches) < cap(batches) {
+			batches <- cloneRecords(recs) // nobody else sends
+			return ctx.Err()
 		}
-		take = func(recs []Record) error {
-			select {
-			case batches <- cloneRecords(recs):
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
+		return workers[0].take(recs)
 	}
 	err := v.read(ctx, r, func(recs []Record) error {
 		for len(recs) > 0 {
@@ -91,9 +88,7 @@ func (v *View) feed(ctx context.Context, r *run, workers []*worker, pace *pacer,
 		}
 		return nil
 	}, progress)
-	if batches != nil {
-		close(batches)
-	}
+	close(batches)
 	if e := group.Wait(); e != nil {
 		return e
 	}

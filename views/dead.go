@@ -208,6 +208,34 @@ func (d *deadStore) total() uint64 {
 	return d.Count
 }
 
+// looked returns up to which sequence the events were looked at, and how many
+// dead letters there were among them.
+func (d *deadStore) looked() (seen, count uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.Seen, d.Count
+}
+
+// between returns how many dead letters have sequences from first to last; false
+// where some of them may not be kept any more.
+func (d *deadStore) between(first, last uint64) (n uint64, ok bool, err error) {
+	_, count := d.looked()
+	letters, err := d.list()
+	if err != nil {
+		return 0, false, err
+	}
+	// Those that the list has beyond count came since.
+	if uint64(len(letters)) < count && (len(letters) == 0 || letters[0].Seq > first) {
+		return 0, false, nil
+	}
+	for i := range letters {
+		if first <= letters[i].Seq && letters[i].Seq <= last {
+			n++
+		}
+	}
+	return n, true, nil
+}
+
 // close writes what is pending and closes the file.
 func (d *deadStore) close() error {
 	d.mu.Lock()

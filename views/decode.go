@@ -239,6 +239,7 @@ func newFormat(d *decoder) (format, error) {
 // jsonFormat reads fields of a JSON object by path.
 type jsonFormat struct {
 	parser fastjson.Parser
+	scan   *jsonScan // nil where every event needs the parser
 	fields []jsonField
 	buf    []byte
 }
@@ -251,6 +252,7 @@ type jsonField struct {
 
 func newJSONFormat(d *decoder) (*jsonFormat, error) {
 	f := &jsonFormat{}
+	var kinds []column.Kind
 	for i := range d.plan.Def.Columns {
 		c := &d.plan.Def.Columns[i]
 		path := []string{c.Name}
@@ -266,8 +268,10 @@ func newJSONFormat(d *decoder) (*jsonFormat, error) {
 		}
 		if d.needed[i] && c.Generated == "" {
 			f.fields = append(f.fields, jsonField{col: i, path: path, set: set})
+			kinds = append(kinds, c.Type.Kind)
 		}
 	}
+	f.scan = newJSONScan(f.fields, kinds)
 	return f, nil
 }
 
@@ -287,6 +291,10 @@ func (d *decoder) keep(x []byte) string {
 }
 
 func (f *jsonFormat) row(d *decoder, b *column.Batch, i int, payload []byte) (string, bool) {
+	if f.scan != nil && f.scan.scan(payload) {
+		f.fill(b, i, payload)
+		return "", true
+	}
 	doc, err := f.parser.ParseBytes(payload)
 	if err != nil {
 		if len(bytes.TrimSpace(payload)) == 0 {

@@ -48,6 +48,11 @@ type Log interface {
 	// A batch and what its records refer to are valid only until the next
 	// iteration. An error ends the iteration; that of a done ctx is ctx.Err().
 	Read(ctx context.Context, after, until uint64) iter.Seq2[[]Record, error]
+
+	// SeqAt returns the sequence after which the records begin that the log
+	// received at the time t, in nanoseconds since the epoch, or later; Last
+	// where there are none. It relies on the log's clock not going back.
+	SeqAt(ctx context.Context, t int64) (uint64, error)
 }
 
 // A LogConfig says how a log is kept.

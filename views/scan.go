@@ -46,41 +46,40 @@ func (s *Stream) Scan(ctx context.Context, after, until uint64, cols []int) iter
 // SeqAt returns the last sequence whose event the log received before the time
 // t, in nanoseconds since the epoch: the events from t on are those after it.
 // It relies on the log's clock not going back.
-func (s *Stream) SeqAt(ctx context.Context, t int64) (uint64, error) {
+func (s *Stream) SeqAt(ctx context.Context, t int64) (uint64, error) { return s.log.SeqAt(ctx, t) }
+
+// Count returns how many events of the stream decode, which is what the log
+// holds without the dead letters, reading only those that nobody has looked at
+// yet. It says false where that is not known: with repeats, whose dead letters
+// are not kept, or once the log or the dead letters have lost some.
+func (s *Stream) Count(ctx context.Context) (n uint64, ok bool, err error) {
+	if s.dedup != nil {
+		return 0, false, nil
+	}
+	seen, dead := s.dead.looked()
 	st, err := s.log.State(ctx)
 	if err != nil || st.Messages == 0 {
-		return 0, err
+		return 0, err == nil, err
 	}
-	lo, hi := st.First-1, st.Last // lo is before t; what is above hi is not
-	for lo < hi {
-		mid := lo + (hi-lo+1)/2
-		at, ok, err := s.timeAt(ctx, mid, hi)
-		switch {
-		case err != nil:
-			return 0, err
-		case ok && at < t:
-			lo = mid
-		default:
-			hi = mid - 1
+	if st.Messages != st.Last-st.First+1 || seen > st.Last {
+		return 0, false, nil
+	}
+	if st.First > 1 {
+		if dead, ok, err = s.dead.between(st.First, seen); err != nil || !ok {
+			return 0, false, nil //nolint:nilerr // the events themselves tell
 		}
 	}
-	return lo, nil
-}
-
-// timeAt returns the time of the first event with a sequence from seq to until,
-// and whether there is one.
-func (s *Stream) timeAt(ctx context.Context, seq, until uint64) (t int64, ok bool, err error) {
-	to := seq
-	for ; !ok && to <= until; to = to*2 - seq + 1 {
-		for recs, err := range s.log.Read(ctx, seq-1, min(to, until)) {
-			if err != nil {
-				return 0, false, err
-			}
-			return recs[0].Time, true, nil
+	seen = max(seen, st.First-1)
+	n = seen - (st.First - 1) - dead
+	for b, err := range s.Scan(ctx, seen, st.Last, nil) {
+		if err != nil {
+			return 0, false, err
 		}
-		if to == until {
-			break
+		if b.Sel != nil {
+			n += uint64(len(b.Sel))
+		} else {
+			n += uint64(b.Len)
 		}
 	}
-	return 0, false, nil
+	return n, true, nil
 }

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) views.Broker) {
 		{"a batch stays as it is while it is held", batchIsStable},
 		{"retention drops the oldest", retention},
 		{"readers pass what retention drops", retentionUnderReader},
+		{"a time has a sequence", timesOfLog},
 		{"a log is made once and changed after", createAgain},
 		{"subjects belong to one log", subjects},
 		{"a deleted log is gone", deleted},
@@ -563,6 +564,51 @@ func retentionUnderReader(f *fixture) {
 		for range 5 {
 			f.publish("a", msgs...)
 		}
+	}
+}
+
+func timesOfLog(f *fixture) {
+	l := f.create(views.LogConfig{Name: "a", MaxBytes: 256 << 10})
+	at := func(t int64, want uint64) {
+		f.Helper()
+		seq, err := l.SeqAt(f.ctx, t)
+		f.ok(err)
+		if seq != want {
+			f.Errorf("the records from %d on are after sequence %d, want %d", t, seq, want)
+		}
+	}
+	at(time.Now().UnixNano(), 0)
+	at(1, 0)
+	payload := make([]byte, 1000)
+	for range 30 { // beyond what retention keeps
+		msgs := make([]views.Message, 20)
+		for i := range msgs {
+			msgs[i].Payload = payload
+		}
+		f.publish("a", msgs...)
+	}
+	st := f.state(l)
+	records := f.read(l, 0, st.Last)
+	if len(records) < 100 || st.First == 1 {
+		f.Fatalf("retention left %d records from %d on", len(records), st.First)
+	}
+	for i, r := range records {
+		before := i // the first of this time
+		for before > 0 && records[before-1].Time == r.Time {
+			before--
+		}
+		at(r.Time, records[before].Seq-1)
+		if i+1 == len(records) {
+			at(r.Time+1, st.Last)
+		} else if records[i+1].Time > r.Time {
+			at(r.Time+1, r.Seq)
+		}
+	}
+	at(1, st.First-1)
+	at(time.Now().Add(24*time.Hour).UnixNano(), st.Last)
+	f.ok(f.broker.DeleteLog(f.ctx, "a"))
+	if _, err := l.SeqAt(f.ctx, 1); !errors.Is(err, views.ErrNoLog) {
+		f.Errorf("a time in a log that is gone: %v", err)
 	}
 }
 

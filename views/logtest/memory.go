@@ -353,6 +353,21 @@ func (h *memoryHandle) State(ctx context.Context) (views.LogState, error) {
 	return st, nil
 }
 
+// SeqAt returns the sequence after which the records are of the time t or later.
+func (h *memoryHandle) SeqAt(ctx context.Context, t int64) (uint64, error) {
+	h.broker.mu.Lock()
+	defer h.broker.mu.Unlock()
+	l, err := h.broker.log(ctx, h.name)
+	if err != nil {
+		return 0, fmt.Errorf("looking for a time in log %s: %w", h.name, err)
+	}
+	i := sort.Search(len(l.records), func(i int) bool { return l.records[i].Time >= t })
+	if i == len(l.records) {
+		return l.last, nil
+	}
+	return l.records[i].Seq - 1, nil
+}
+
 // Read yields the records in (after, until], or follows the log where until is
 // zero.
 func (h *memoryHandle) Read(ctx context.Context, after, until uint64) iter.Seq2[[]views.Record, error] {

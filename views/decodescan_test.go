@@ -1,0 +1,111 @@
+package views
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"weir/views/column"
+)
+
+// scanColumns are columns of every kind that a scan takes, some of one field.
+func scanColumns() (cols []ColumnDef) {
+	for i, typ := range []column.Type{column.Bigint, column.Unsigned, column.Double, column.Decimal(6, 2), column.Decimal(30, 6), column.Text, typeShort, typeBinary, column.Datetime, typeDate, column.Boolean} {
+		cols = append(cols, ColumnDef{Name: fmt.Sprintf("c%d", i), Type: typ, Path: pickPath(i)})
+	}
+	return cols
+}
+
+func pickPath(i int) string { return []string{"$.x", "$.y", `$."a key"`}[i%3] }
+
+// bothWays decodes a payload with the scan and without it.
+func bothWays(t testing.TB, scan, parse *decoder, payload string) {
+	t.Helper()
+	got, gotDead := decodeOne(t, scan, payload)
+	want, wantDead := decodeOne(t, parse, payload)
+	if gotDead != wantDead {
+		t.Fatalf("%q is a dead letter for %q, the parser says %q", payload, gotDead, wantDead)
+	}
+	for i := range want {
+		if got[i].String() != want[i].String() || got[i].Kind != want[i].Kind {
+			t.Fatalf("%q: column %d is %v, the parser has %v", payload, i, got[i], want[i])
+		}
+	}
+}
+
+func scanAndParser(t testing.TB) (scan, parse *decoder) {
+	t.Helper()
+	scan = testDecoder(t, &StreamDef{Format: FormatJSON, Columns: scanColumns()})
+	parse = testDecoder(t, &StreamDef{Format: FormatJSON, Columns: scanColumns()})
+	if scan.format.(*jsonFormat).scan == nil {
+		t.Fatal("there is no scan for plain fields")
+	}
+	parse.format.(*jsonFormat).scan = nil
+	return scan, parse
+}
+
+var scanSeeds = []string{
+	`{"x":1,"y":"a","a key":2.5}`, ` { "x" : 1 , "y" : [1, {"x": 2}, "]"] } `, `{"x":1,"x":2}`, `{}`, `{"x":-}`, `{"x":+1}`, `{"x":1-2}`, `{"x":nan,"y":inf}`,
+	`{"x":"\u0041"}`, `{"x":true,"y":false,"a key":null}`, `{"x":tru}`, `{"x":1}x`, `{"x":1,}`, `{,}`, `{"x"}`, `{"x":}`, `[1]`, `"x"`, ``, ` `, `{"x":"` + "\n\x00" + `"}`,
+	`{"y":"2024-02-29T12:30:45Z","x":"12"}`, `{"x":{"a":[]},"y":{}}`, `{"x":[1,]}`, `{"x":[1 2]}`, `{"x":{"a" 1}}`, "{\"x\":1}\x00", "\xef\xbb\xbf{}", `{"x":1e400}`, `{"x": 1 "y": 2}`,
+	`{"z":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `,"x":1}`, `{"z":` + strings.Repeat("[", 400) + strings.Repeat("]", 400) + `,"x":1}`,
+}
+
+// What the scan takes, the parser takes too, with the same values.
+func TestScanEqualsTheParser(t *testing.T) {
+	scan, parse := scanAndParser(t)
+	for _, s := range scanSeeds {
+		bothWays(t, scan, parse, s)
+		for i := range min(len(s), 60) { // each with a byte less, or another
+			bothWays(t, scan, parse, s[:i]+s[i+1:])
+			for _, c := range []byte(`"{}[]:,1-e. x`) {
+				bothWays(t, scan, parse, s[:i]+string(c)+s[i+1:])
+			}
+		}
+	}
+	var wide strings.Builder // more keys than are remembered
+	for i := range 3 * guessMax {
+		fmt.Fprintf(&wide, `"k%d":%d,`, i, i)
+	}
+	bothWays(t, scan, parse, "{"+wide.String()+`"x":1}`)
+	bothWays(t, scan, parse, "{"+wide.String()+`"y":1,"x":2}`)
+}
+
+func FuzzScanEqualsTheParser(f *testing.F) {
+	for _, s := range scanSeeds {
+		f.Add(s)
+	}
+	scan, parse := scanAndParser(f)
+	f.Fuzz(func(t *testing.T, payload string) { bothWays(t, scan, parse, payload) })
+}
+
+// BenchmarkDecode is what an event of 150 bytes takes to become three columns,
+// with the scan and with the parser alone.
+func BenchmarkDecode(b *testing.B) {
+	cols := []ColumnDef{
+		{Name: "ts", Type: column.Datetime}, {Name: "campaign", Type: column.Text}, {Name: "user", Type: column.Bigint},
+		{Name: "kind", Type: column.Text}, {Name: "price", Type: column.Decimal(10, 2)}, {Name: "latency", Type: column.Double},
+	}
+	recs := make([]Record, 4096)
+	for i := range recs {
+		recs[i].Seq = uint64(i + 1)
+		recs[i].Payload = fmt.Appendf(nil, `{"ts":"2026-03-01T12:%02d:%02d.%03dZ","campaign":"c%d","user":%d,"kind":"view","price":%d.%02d,"latency":%d.5}`,
+			i/60%60, i%60, i%1000, i%100, i*7919%100000, i%100, i%100, i%300)
+	}
+	for _, way := range []string{"scan", "parser"} {
+		b.Run(way, func(b *testing.B) {
+			d, err := newDecoder(&StreamPlan{Def: &StreamDef{Format: FormatJSON, Columns: cols}}, []int{0, 1, 3, 4})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if way == "parser" {
+				d.format.(*jsonFormat).scan = nil
+			}
+			batch := &column.Batch{}
+			for b.Loop() {
+				d.decode(recs, batch)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(recs)), "ns/event")
+		})
+	}
+}
