@@ -35,22 +35,30 @@ type differ struct {
 
 // A session is one connection.
 type session struct {
-	t    testing.TB
-	conn *gosql.Conn
+	t     testing.TB
+	db    *gosql.DB
+	setup []string
+	conn  *gosql.Conn
 }
 
 func newSession(ctx context.Context, t testing.TB, db *gosql.DB, setup ...string) *session {
 	t.Helper()
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		t.Fatal(err)
+	s := &session{t: t, db: db, setup: setup}
+	s.open(ctx)
+	t.Cleanup(func() { _ = s.conn.Close() })
+	return s
+}
+
+// open connects. An error among the rows of a result ends a connection.
+func (s *session) open(ctx context.Context) {
+	s.t.Helper()
+	var err error
+	if s.conn, err = s.db.Conn(ctx); err != nil {
+		s.t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
-	s := &session{t: t, conn: conn}
-	for _, q := range setup {
+	for _, q := range s.setup {
 		s.must(ctx, q)
 	}
-	return s
 }
 
 func (s *session) must(ctx context.Context, q string) {
@@ -96,9 +104,15 @@ func (a reply) String() string {
 }
 
 func (s *session) ask(ctx context.Context, q string) (a reply) {
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer func() {
+		if a.number() < 0 {
+			_ = s.conn.Close()
+			s.open(ctx)
+		}
+	}()
+	limited, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	rows, err := s.conn.QueryContext(ctx, q)
+	rows, err := s.conn.QueryContext(limited, q)
 	if err != nil {
 		return reply{err: err}
 	}
@@ -123,7 +137,7 @@ func (s *session) ask(ctx context.Context, q string) (a reply) {
 		for i, c := range cells {
 			row[i] = null
 			if c.Valid {
-				row[i] = zeros.ReplaceAllString(c.String, "$1$2")
+				row[i] = fractionZeros.ReplaceAllString(c.String, "$1$2")
 			}
 		}
 		a.rows = append(a.rows, row)
@@ -134,8 +148,8 @@ func (s *session) ask(ctx context.Context, q string) (a reply) {
 	return a
 }
 
-// zeros are those at the end of the fraction of a second, which weir leaves out.
-var zeros = regexp.MustCompile(`(\d\d:\d\d:\d\d)(?:(\.\d*?[1-9])0*|\.0+)\b`)
+// fractionZeros are those at the end of the fraction of a second, which weir leaves out.
+var fractionZeros = regexp.MustCompile(`(\d\d:\d\d:\d\d)(?:(\.\d*?[1-9])0*|\.0+)\b`)
 
 // typeClass is what of a type matters to a program that reads its values. The
 // two servers write JSON as different types, and so do versions of each.
@@ -321,7 +335,7 @@ func newDiffer(ctx context.Context, t *testing.T) *differ {
 	}
 	d := &differ{t: t}
 	d.maria = newSession(ctx, t, mdb, "USE analytics", "SET NAMES utf8mb4 COLLATE utf8mb4_nopad_bin", "SET time_zone = '+00:00'", "SET group_concat_max_len = 1048576",
-		"SET sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO,ONLY_FULL_GROUP_BY'")
+		"SET sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_IN_DATE,NO_ZERO_DATE,ONLY_FULL_GROUP_BY,TIME_ROUND_FRACTIONAL'")
 	c := newClient(t, newServer(ctx, t))
 	d.weir = newSession(ctx, t, c.db, "USE analytics", "SET time_zone = '+00:00'", "SET group_concat_max_len = 1048576")
 	d.fill(ctx, differValues(rand.New(rand.NewPCG(7, 7))))

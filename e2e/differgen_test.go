@@ -152,7 +152,7 @@ var forms = []form{
 	{kInt, "SECOND(%t)"}, {kInt, "MICROSECOND(%t)"}, {kInt, "QUARTER(%a)"}, {kInt, "WEEK(%a)"}, {kInt, "WEEK(%t, 3)"}, {kInt, "WEEKDAY(%a)"}, {kInt, "DAYOFWEEK(%t)"}, {kInt, "DAYOFYEAR(%a)"},
 	{kInt, "YEARWEEK(%a)"}, {kInt, "WEEKOFYEAR(%a)"}, {kInt, "DATEDIFF(%t, %a)"}, {kInt, "TIMESTAMPDIFF(SECOND, %t, %t)"}, {kInt, "TIMESTAMPDIFF(DAY, %a, %t)"}, {kInt, "TIMESTAMPDIFF(MONTH, %t, %a)"},
 	{kInt, "TIMESTAMPDIFF(YEAR, %a, %a)"}, {kInt, "TO_DAYS(%a)"}, {kInt, "EXTRACT(YEAR_MONTH FROM %t)"}, {kInt, "EXTRACT(HOUR FROM %t)"}, {kInt, "EXTRACT(DAY FROM %a)"},
-	{kNum, "UNIX_TIMESTAMP(%t)"}, {kNum, "(UNIX_TIMESTAMP(%t) DIV 300 * 300)"}, {kNum, "UNIX_TIMESTAMP(%a)"}, {kNum, "FLOOR(UNIX_TIMESTAMP(%t) / 60)"}, {kInt, "INTERVAL(%n, 1, 10, 100)"}, {kInt, "TIME_TO_SEC(%t)"},
+	{kNum, "COALESCE(UNIX_TIMESTAMP(%t), 0)"}, {kNum, "(COALESCE(UNIX_TIMESTAMP(%t), 0) DIV 300 * 300)"}, {kNum, "COALESCE(UNIX_TIMESTAMP(%a), 0)"}, {kNum, "FLOOR(COALESCE(UNIX_TIMESTAMP(%t), 0) / 60)"}, {kInt, "INTERVAL(%n, 1, 10, 100)"}, {kInt, "TIME_TO_SEC(%t)"},
 	{kInt, "JSON_LENGTH(%j)"}, {kInt, "JSON_DEPTH(%j)"}, {kInt, "JSON_VALID(%s)"}, {kInt, "JSON_CONTAINS_PATH(%j, 'one', '$.a')"}, {kInt, "PERIOD_DIFF(202603, 202412)"},
 
 	// Text.
@@ -180,8 +180,8 @@ var forms = []form{
 // aggregateForms are aggregates.
 var aggregateForms = []form{
 	{kNum, "COUNT(*)"}, {kNum, "COUNT(%x)"}, {kNum, "COUNT(DISTINCT %x)"}, {kNum, "COUNT(DISTINCT %n, %s)"}, {kNum, "SUM(%n)"}, {kNum, "AVG(%n)"}, {kNum, "MIN(%n)"}, {kNum, "MAX(%n)"}, {kNum, "SUM(DISTINCT %n)"}, {kNum, "AVG(DISTINCT %n)"},
-	{kStr, "MIN(%s)"}, {kStr, "MAX(%s)"}, {kTime, "MIN(%t)"}, {kTime, "MAX(%t)"}, {kDate, "MIN(%a)"}, {kDate, "MAX(%a)"}, {kNum, "STDDEV(%i)"}, {kNum, "STDDEV_SAMP(%i)"}, {kNum, "VARIANCE(%i)"}, {kNum, "VAR_SAMP(%i)"},
-	{kNum, "BIT_AND(%i)"}, {kNum, "BIT_OR(%i)"}, {kNum, "BIT_XOR(%i)"}, {kStr, "GROUP_CONCAT(%s ORDER BY 1 SEPARATOR '|')"}, {kStr, "GROUP_CONCAT(DISTINCT %s ORDER BY 1)"}, {kStr, "GROUP_CONCAT(%n ORDER BY %n, 1)"},
+	{kStr, "MIN(%s)"}, {kStr, "MAX(%s)"}, {kTime, "MIN(%t)"}, {kTime, "MAX(%t)"}, {kDate, "MIN(%a)"}, {kDate, "MAX(%a)"}, {kNum, "STDDEV(%i + 0e0)"}, {kNum, "STDDEV_SAMP(%i + 0e0)"}, {kNum, "VARIANCE(%i + 0e0)"}, {kNum, "VAR_SAMP(%i + 0e0)"},
+	{kNum, "BIT_AND(%i)"}, {kNum, "BIT_OR(%i)"}, {kNum, "BIT_XOR(%i)"}, {kStr, "GROUP_CONCAT(DISTINCT %s ORDER BY %G)"}, {kStr, "GROUP_CONCAT(DISTINCT %n ORDER BY %G DESC SEPARATOR '|')"}, {kStr, "GROUP_CONCAT(%s ORDER BY %G SEPARATOR '')"},
 	{kNum, "SUM(%b)"}, {kNum, "SUM(CASE WHEN %b THEN 1 ELSE 0 END)"}, {kNum, "COUNT(IF(%b, 1, NULL))"}, {kNum, "SUM(IF(%b, %n, 0))"}, {kNum, "MAX(%b)"}, {kNum, "(SUM(%n) / COUNT(*))"}, {kNum, "(MAX(%n) - MIN(%n))"}, {kNum, "ROUND(AVG(%n), 1)"}, {kNum, "COALESCE(SUM(%n), 0)"},
 }
 
@@ -265,6 +265,11 @@ func (g *generator) form(f form, depth int) *node {
 			r := pick(g, g.relations)
 			b.WriteString(g.columnOf(r, want) + " FROM " + r.name)
 			text = strings.TrimPrefix(text, " FROM %r")
+			continue
+		case 'G': // the argument again, which is then not to be reduced
+			fixed := *n.kids[0]
+			fixed.kind, n.kids[0] = kNone, &fixed
+			b.WriteString(n.kids[0].String())
 			continue
 		case 'W':
 			b.WriteString("§ORDER BY §")

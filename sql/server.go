@@ -57,7 +57,7 @@ func Listen(cfg Config) (*Server, error) {
 		ParseHook: s.parse, RewriteHook: s.rewrite,
 		Functions:  append(scalarFunctions(), hopInQueries(), waitFunction(cfg.Engine)),
 		Aggregates: ownAggregates(),
-		Rules:      append(s.rules(), gmsx.Rule{Early: true, Apply: openInserts}), Logger: cfg.Logger, ServerVersion: "8.0.33-weir-" + strings.TrimPrefix(cfg.Version, "v"),
+		Operators:  true, Rules: append(s.rules(), gmsx.Rule{Early: true, Apply: openInserts}), Logger: cfg.Logger, ServerVersion: "8.0.33-weir-" + strings.TrimPrefix(cfg.Version, "v"),
 	})
 	if err != nil {
 		return nil, err

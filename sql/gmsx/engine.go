@@ -157,6 +157,9 @@ func (it *statementIter) Close(ctx *gms.Context) error {
 // panicked turns a panic into the error of its statement: a defect in one
 // expression must not end the server.
 func (e *Engine) panicked(r any, query string) error {
+	if w, ok := r.(windowError); ok {
+		return w.error
+	}
 	e.log.Error("statement panicked", "panic", r, "query", shorten(query), "stack", string(debug.Stack()))
 	return Error(1105, "HY000", "internal error: %v", r)
 }

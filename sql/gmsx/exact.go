@@ -280,6 +280,8 @@ func double(val any) (float64, bool) {
 		return float64(v), true
 	case decimal.Decimal:
 		return v.InexactFloat64(), true
+	case []byte:
+		return double(string(v))
 	case string:
 		m := leadingNumber.FindStringSubmatch(v)
 		if m == nil {
@@ -457,7 +459,7 @@ type hidden struct {
 	op      operator
 	in      bool
 	all     []gms.Expression
-	engines []gms.Expression // the engine's comparison with each value; nil where numbers are compared
+	engines []gms.Expression // the engine's comparison with each value; nil where numbers, or times, are compared
 }
 
 var _ gms.CollationCoercible = (*hidden)(nil)
@@ -470,7 +472,7 @@ func makeHidden(op operator, in bool, all []gms.Expression) *hidden {
 	h := &hidden{op: op, in: in, all: all}
 	for _, v := range all[1:] {
 		var e gms.Expression
-		if !asNumbers(all[0].Type(), v.Type()) {
+		if !asNumbers(all[0].Type(), v.Type()) && !asTimes(all[0].Type(), v.Type()) {
 			e = op.make(all[0], v)
 		}
 		h.engines = append(h.engines, e)
@@ -523,7 +525,13 @@ func (h *hidden) compare(ctx *gms.Context, row gms.Row, left any, right, engine 
 		}
 		return nil, nil
 	}
-	c, ok := compareNumbers(left, v)
+	var c int
+	var ok bool
+	if asTimes(h.all[0].Type(), right.Type()) {
+		c, ok = compareTimes(ctx, h.all[0].Type(), right.Type(), left, v)
+	} else {
+		c, ok = compareNumbers(left, v)
+	}
 	if !ok {
 		return h.op.make(h.all[0], right).Eval(ctx, row)
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
-	"time"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
@@ -176,8 +175,7 @@ func (k *joinKey) Eval(ctx *gms.Context, row gms.Row) (any, error) {
 			return strconv.FormatFloat(f+0, 'g', -1, 64), nil // -0 + 0 is 0
 		}
 	case keyMoment:
-		t, _, err := types.DatetimeMaxPrecision.Convert(ctx, v)
-		if t, ok := t.(time.Time); ok && err == nil {
+		if t, ok := toTime(ctx, v); ok {
 			return strconv.FormatInt(t.UnixMicro(), 10), nil
 		}
 	}

@@ -33,6 +33,10 @@ type Options struct {
 	Aggregates map[string]AggregateFactory // by lower-case name; they win over built-in ones
 	Rules      []Rule                      // of the analyzer, after the package's own
 
+	// Operators gives operators and casts MySQL's types and bounds, see
+	// Operation. Statements are then not what the engine's parser made of them.
+	Operators bool
+
 	// Build may execute a node of the plan itself; nil, nil declines.
 	Build func(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowIter, error)
 

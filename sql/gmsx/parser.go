@@ -106,6 +106,9 @@ func (p *parser) rewrite(stmt ast.Statement) (ast.Statement, error) {
 	if x, ok := stmt.(*ast.Explain); ok {
 		keepAllDecimals(x.Statement)
 	}
+	if p.e.opts.Operators {
+		callOperators(stmt)
+	}
 	var unions []*ast.SetOp
 	recursive := false
 	err := ast.Walk(func(n ast.SQLNode) (bool, error) {

@@ -28,8 +28,12 @@ func addRules(b *analyzer.Builder, rules []Rule) {
 		{Early: true, Apply: typeLiterals},
 		{Early: true, Apply: safeLikes},
 		{Early: true, Apply: exactKeys},
+		{Early: true, Apply: exactExists},
 		{Early: true, Apply: exactJoins},
 		{Early: true, Apply: notExists},
+		{Early: true, Apply: exactSubqueries},
+		{Early: true, Apply: exactComparisons},
+		{Early: true, Apply: exactUnions},
 		{Early: true, Apply: mapViews},
 		{Early: true, Apply: pushFilters},
 	}, rules...)
