@@ -22,6 +22,8 @@ func ownFunctions(*Engine) []gms.Function {
 	}
 	own = append(own, operatorFunctions()...)
 	own = append(own, mendedFunctions()...)
+	own = append(own, choiceFunctions()...)
+	own = append(own, adaptedFunctions()...)
 	for _, name := range []string{"session_user", "system_user"} {
 		own = append(own, scalar(name, types.LongText, 0, func(ctx *gms.Context, _ []any) (any, error) {
 			c := ctx.Client()

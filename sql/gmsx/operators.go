@@ -33,6 +33,17 @@ func callOperators(stmt ast.Statement) {
 		switch e := singleComparisons(e).(type) {
 		default:
 			return e
+		case *ast.SubstrExpr:
+			name := ast.Expr(e.Name)
+			if e.Name == nil {
+				name = e.StrVal
+			}
+			if e.To == nil {
+				return operatorCall("substring", name, e.From)
+			}
+			return operatorCall("substring", name, e.From, e.To)
+		case *ast.CaseExpr:
+			return callCase(e)
 		case *ast.BinaryExpr:
 			_, l := e.Left.(*ast.IntervalExpr)
 			_, r := e.Right.(*ast.IntervalExpr)
@@ -49,7 +60,7 @@ func callOperators(stmt ast.Statement) {
 					return e
 				}
 				return operatorCall(operatorPrefix+e.Operator, e.Left, e.Right)
-			case ast.MultStr, ast.IntDivStr, ast.ModStr, ast.BitAndStr, ast.BitOrStr, ast.BitXorStr, ast.ShiftLeftStr, ast.ShiftRightStr:
+			case ast.MultStr, ast.DivStr, ast.IntDivStr, ast.ModStr, ast.BitAndStr, ast.BitOrStr, ast.BitXorStr, ast.ShiftLeftStr, ast.ShiftRightStr:
 				if l || r {
 					return e
 				}
@@ -156,7 +167,7 @@ func holdsExprs(t reflect.Type) bool {
 // operatorFunctions are the functions that operators are turned into.
 func operatorFunctions() []gms.Function {
 	var all []gms.Function
-	for _, op := range []string{ast.PlusStr, ast.MinusStr, ast.MultStr, ast.IntDivStr, ast.ModStr, ast.BitAndStr, ast.BitOrStr, ast.BitXorStr, ast.ShiftLeftStr, ast.ShiftRightStr} {
+	for _, op := range []string{ast.PlusStr, ast.MinusStr, ast.MultStr, ast.DivStr, ast.IntDivStr, ast.ModStr, ast.BitAndStr, ast.BitOrStr, ast.BitXorStr, ast.ShiftLeftStr, ast.ShiftRightStr} {
 		all = append(all, gms.Function2{Name: operatorPrefix + op, Fn: func(l, r gms.Expression) gms.Expression { return newOperation(op, l, r) }})
 	}
 	return append(all,
@@ -178,27 +189,6 @@ var _ gms.CollationCoercible = (*Operation)(nil)
 
 func newOperation(op string, args ...gms.Expression) gms.Expression {
 	return &Operation{op: op, args: args, typ: operationType(op, args)}
-}
-
-// Engine is the node that the engine has for the operation, where it differs
-// only in what does not fit; nil where it differs more.
-func (o *Operation) Engine() gms.Expression {
-	for _, a := range o.args {
-		if !types.IsSigned(a.Type()) && !types.IsFloat(a.Type()) {
-			return nil
-		}
-	}
-	switch o.op {
-	case ast.PlusStr:
-		return expression.NewPlus(o.args[0], o.args[1])
-	case ast.MinusStr:
-		return expression.NewMinus(o.args[0], o.args[1])
-	case ast.MultStr:
-		return expression.NewMult(o.args[0], o.args[1])
-	case "neg":
-		return expression.NewUnaryMinus(o.args[0])
-	}
-	return nil
 }
 
 // operationType is the type of the result.
@@ -236,6 +226,11 @@ func operationType(op string, args []gms.Expression) gms.Type {
 	}
 	if double {
 		return types.Float64
+	}
+	if op == ast.DivStr {
+		p, s, _ := digitsOf(numberType(args[0].Type()))
+		_, s2, _ := digitsOf(numberType(args[1].Type()))
+		return decimalType(p+s2+divisionDigits, s+divisionDigits)
 	}
 	if dec {
 		switch op {
@@ -289,7 +284,7 @@ func (o *Operation) IsNullable() bool {
 			return true
 		}
 	}
-	return o.op == ast.IntDivStr || o.op == ast.ModStr
+	return o.op == ast.IntDivStr || o.op == ast.ModStr || o.op == ast.DivStr
 }
 
 // Children implements gms.Expression.
@@ -375,12 +370,14 @@ func (o *Operation) doubles(ctx *gms.Context, a, b any) (any, error) {
 		f = x * y
 	case "neg":
 		f = -x
-	case ast.ModStr:
+	case ast.ModStr, ast.DivStr:
 		if y == 0 {
 			divisionByZero(ctx)
 			return nil, nil
 		}
-		f = math.Mod(x, y)
+		if f = math.Mod(x, y); o.op == ast.DivStr {
+			f = x / y
+		}
 	}
 	if math.IsInf(f, 0) || math.IsNaN(f) {
 		return nil, o.outOfRange()
@@ -413,11 +410,30 @@ func (o *Operation) decimals(ctx *gms.Context, a, b any) (any, error) {
 			return nil, nil
 		}
 		d = x.Mod(y)
+	case ast.DivStr:
+		if y.IsZero() {
+			divisionByZero(ctx)
+			return nil, nil
+		}
+		d, _ = x.QuoRem(y, o.quotientDigits(x, y))
 	}
 	if d.NumDigits()+int(d.Exponent()) > types.DecimalTypeMaxPrecision {
 		return nil, o.outOfRange()
 	}
 	return d, nil
+}
+
+// divisionDigits is how many decimals a quotient has more than what is divided.
+const divisionDigits = 4
+
+// quotientDigits is how many decimals a quotient is calculated with: MySQL
+// keeps decimals in words of 9 digits, fills the last one, and rounds only
+// when the value is shown. So AVG(a / b) is not that of rounded quotients.
+func (o *Operation) quotientDigits(x, y decimal.Decimal) int32 {
+	words := func(digits int32) int32 { return (max(0, digits) + 8) / 9 * 9 }
+	a, b := words(-x.Exponent()), words(-y.Exponent())
+	more := int32(divisionDigits) - (a + x.Exponent()) - (b + y.Exponent())
+	return min(words(a+b+max(0, more)), 72)
 }
 
 // integers calculates exactly, and says what does not fit.

@@ -179,9 +179,10 @@ func (e *encoder) value(ctx *gms.Context, t gms.Type, v any) (sqltypes.Value, er
 			return sqltypes.NULL, nil
 		}
 		if d, ok := v.(decimal.Decimal); ok && qt == querypb.Type_DECIMAL {
-			// All values of a column have its scale. Where the engine knows none
-			// it says the greatest, which nothing is to be filled up to.
-			if dt, ok := t.(gms.DecimalType); ok && -d.Exponent() < int32(dt.Scale()) && dt.Scale() < types.DecimalTypeMaxScale {
+			// All values of a column have its scale; that of a quotient has more
+			// decimals until here. Where the engine knows no scale it says the
+			// greatest, which nothing is to be filled up to.
+			if dt, ok := t.(gms.DecimalType); ok && -d.Exponent() != int32(dt.Scale()) && dt.Scale() < types.DecimalTypeMaxScale {
 				val = sqltypes.MakeTrusted(qt, append(free, d.StringFixed(int32(dt.Scale()))...))
 				break
 			}
