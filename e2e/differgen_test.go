@@ -142,8 +142,8 @@ var forms = []form{
 	{kNum, "MOD(%n, %n)"}, {kNum, "POW(%i, %i)"}, {kNum, "SQRT(%n)"}, {kNum, "EXP(%i)"}, {kNum, "LN(%n)"}, {kNum, "LOG10(%n)"}, {kNum, "LOG2(%n)"},
 	{kNum, "GREATEST(%n, %n)"}, {kNum, "LEAST(%n, %n, %n)"}, {kNum, "COALESCE(%n, %n)"}, {kNum, "IFNULL(%n, %n)"}, {kNum, "NULLIF(%n, %n)"}, {kNum, "IF(%b, %n, %n)"},
 	{kNum, "CASE WHEN %b THEN %n ELSE %n END"}, {kNum, "CASE WHEN %b THEN %n END"}, {kNum, "CASE %n WHEN %n THEN %n WHEN %n THEN %n ELSE %n END"},
-	{kNum, "CAST(%n AS SIGNED)"}, {kNum, "CAST(%n AS UNSIGNED)"}, {kNum, "CAST(%n AS DECIMAL(12,3))"}, {kNum, "CAST(%n AS DOUBLE)"}, {kNum, "CAST(%s AS SIGNED)"},
-	{kNum, "CAST(%s AS UNSIGNED)"}, {kNum, "CAST(%s AS DECIMAL(10,2))"}, {kNum, "CAST(%s AS DOUBLE)"}, {kNum, "(%s + 0)"}, {kNum, "(%n & %i)"}, {kNum, "(%n | %i)"}, {kNum, "(%n ^ %i)"}, {kNum, "(%i << 2)"}, {kNum, "(%n >> 1)"}, {kNum, "(~%n)"},
+	{kNum, "CAST(%n AS SIGNED)"}, {kNum, "CAST(ABS(%i) AS UNSIGNED)"}, {kNum, "CAST(%n AS DECIMAL(12,3))"}, {kNum, "CAST(%n AS DOUBLE)"}, {kNum, "CAST(%s AS SIGNED)"},
+	{kNum, "CAST(%s AS UNSIGNED)"}, {kNum, "CAST(%s AS DECIMAL(10,2))"}, {kNum, "CAST(%s AS DOUBLE)"}, {kNum, "(%s + 0)"}, {kNum, "(%i & %i)"}, {kNum, "(%i | %i)"}, {kNum, "(%i ^ %i)"}, {kNum, "(%i << 2)"}, {kNum, "(%n >> 1)"}, {kNum, "(~%n)"},
 	{kNum, "BIT_COUNT(%n)"}, {kNum, "(%b + 0)"}, {kNum, "%i"}, {kNum, "CRC32(%s)"},
 
 	// Small integers.
@@ -152,19 +152,19 @@ var forms = []form{
 	{kInt, "SECOND(%t)"}, {kInt, "MICROSECOND(%t)"}, {kInt, "QUARTER(%a)"}, {kInt, "WEEK(%a)"}, {kInt, "WEEK(%t, 3)"}, {kInt, "WEEKDAY(%a)"}, {kInt, "DAYOFWEEK(%t)"}, {kInt, "DAYOFYEAR(%a)"},
 	{kInt, "YEARWEEK(%a)"}, {kInt, "WEEKOFYEAR(%a)"}, {kInt, "DATEDIFF(%t, %a)"}, {kInt, "TIMESTAMPDIFF(SECOND, %t, %t)"}, {kInt, "TIMESTAMPDIFF(DAY, %a, %t)"}, {kInt, "TIMESTAMPDIFF(MONTH, %t, %a)"},
 	{kInt, "TIMESTAMPDIFF(YEAR, %a, %a)"}, {kInt, "TO_DAYS(%a)"}, {kInt, "EXTRACT(YEAR_MONTH FROM %t)"}, {kInt, "EXTRACT(HOUR FROM %t)"}, {kInt, "EXTRACT(DAY FROM %a)"},
-	{kNum, "COALESCE(UNIX_TIMESTAMP(%t), 0)"}, {kNum, "(COALESCE(UNIX_TIMESTAMP(%t), 0) DIV 300 * 300)"}, {kNum, "COALESCE(UNIX_TIMESTAMP(%a), 0)"}, {kNum, "FLOOR(COALESCE(UNIX_TIMESTAMP(%t), 0) / 60)"}, {kInt, "INTERVAL(%n, 1, 10, 100)"}, {kInt, "TIME_TO_SEC(%t)"},
+	{kNum, "COALESCE(UNIX_TIMESTAMP(%t), 0)"}, {kNum, "(COALESCE(UNIX_TIMESTAMP(%t), 0) DIV 300 * 300)"}, {kNum, "COALESCE(UNIX_TIMESTAMP(%a), 0)"}, {kNum, "FLOOR(COALESCE(UNIX_TIMESTAMP(%t), 0) / 60)"}, 
 	{kInt, "JSON_LENGTH(%j)"}, {kInt, "JSON_DEPTH(%j)"}, {kInt, "JSON_VALID(%s)"}, {kInt, "JSON_CONTAINS_PATH(%j, 'one', '$.a')"}, {kInt, "PERIOD_DIFF(202603, 202412)"},
 
 	// Text.
-	{kStr, "CONCAT(%s, %s)"}, {kStr, "CONCAT(%n, %s)"}, {kStr, "CONCAT(%t, %s)"}, {kStr, "CONCAT(%a, '/', %n)"}, {kStr, "CONCAT_WS(',', %s, %n, %s)"}, {kStr, "UPPER(%s)"}, {kStr, "LOWER(%s)"}, {kStr, "TRIM(%s)"}, {kStr, "LTRIM(%s)"}, {kStr, "RTRIM(%s)"},
+	{kStr, "CONCAT(%s, %s)"}, {kStr, "CONCAT(%n, %s)"}, {kStr, "CONCAT(CAST(%t AS DATETIME), %s)"}, {kStr, "CONCAT(%a, '/', %n)"}, {kStr, "CONCAT_WS(',', %s, %n, %s)"}, {kStr, "UPPER(%s)"}, {kStr, "LOWER(%s)"}, {kStr, "TRIM(%s)"}, {kStr, "LTRIM(%s)"}, {kStr, "RTRIM(%s)"},
 	{kStr, "TRIM(LEADING 'a' FROM %s)"}, {kStr, "TRIM(BOTH 'a' FROM %s)"}, {kStr, "SUBSTRING(%s, %m)"}, {kStr, "SUBSTRING(%s, %m, %m)"}, {kStr, "LEFT(%s, %m)"}, {kStr, "RIGHT(%s, %m)"}, {kStr, "SUBSTRING_INDEX(%s, 'b', %m)"}, {kStr, "SUBSTRING_INDEX(%s, ',', -1)"},
 	{kStr, "REPLACE(%s, %s, %s)"}, {kStr, "REVERSE(%s)"}, {kStr, "REPEAT(%s, %m)"}, {kStr, "LPAD(%s, %m, %s)"}, {kStr, "RPAD(%s, %m, 'xy')"}, {kStr, "SPACE(%m)"}, {kStr, "HEX(%s)"}, {kStr, "HEX(%i)"}, {kStr, "MD5(%s)"}, {kStr, "SHA2(%s, 256)"},
 	{kStr, "INSERT(%s, 2, 1, %s)"}, {kStr, "ELT(%m, %s, %s)"}, {kStr, "FORMAT(%n, 2)"}, {kStr, "BIN(%i)"}, {kStr, "CONV(%i, 10, 16)"}, {kStr, "QUOTE(%s)"}, {kStr, "TO_BASE64(%s)"}, {kStr, "CHAR(65, 66 USING utf8mb4)"},
 	{kStr, "CAST(%n AS CHAR)"}, {kStr, "CAST(%t AS CHAR)"}, {kStr, "CAST(%a AS CHAR)"}, {kStr, "CAST(%s AS CHAR(2))"}, {kStr, "COALESCE(%s, %s)"}, {kStr, "IFNULL(%s, %s)"}, {kStr, "NULLIF(%s, %s)"}, {kStr, "IF(%b, %s, %s)"},
-	{kStr, "CASE WHEN %b THEN %s ELSE %s END"}, {kStr, "CASE %s WHEN %s THEN %s ELSE %s END"}, {kStr, "GREATEST(%s, %s)"}, {kStr, "LEAST(%s, %s)"}, {kStr, "IFNULL(%n, %s)"}, {kStr, "COALESCE(%n, %s)"}, {kStr, "COALESCE(%t, %s)"}, {kStr, "IF(%b, %n, %s)"},
+	{kStr, "CASE WHEN %b THEN %s ELSE %s END"}, {kStr, "CASE %s WHEN %s THEN %s ELSE %s END"}, {kStr, "GREATEST(%s, %s)"}, {kStr, "LEAST(%s, %s)"}, {kStr, "IFNULL(%n, %s)"}, {kStr, "COALESCE(%n, %s)"}, {kStr, "COALESCE(CAST(%t AS DATETIME), %s)"}, {kStr, "IF(%b, %n, %s)"},
 	{kStr, "DATE_FORMAT(%t, '%%Y-%%m-%%d %%H:%%i:%%s')"}, {kStr, "DATE_FORMAT(%t, '%%W %%M %%e %%Y %%h:%%i %%p %%f')"}, {kStr, "DATE_FORMAT(%a, '%%x-W%%v')"}, {kStr, "DATE_FORMAT(%a, '%%X %%V %%U %%u %%j %%w %%a %%b %%c %%D %%y')"}, {kStr, "DATE_FORMAT(%t, '%%T %%r %%k %%l %%S')"}, {kStr, "DATE_FORMAT(%t, '%%Y-%%m-01')"},
-	{kStr, "DAYNAME(%a)"}, {kStr, "MONTHNAME(%t)"}, {kStr, "TIME_FORMAT(%t, '%%H:%%i')"}, {kStr, "SUBSTRING(%s FROM 2 FOR 2)"}, {kStr, "MID(%s, 2, 1)"},
-	{kStr, "JSON_UNQUOTE(JSON_EXTRACT(%j, '$.a'))"}, {kStr, "JSON_TYPE(%j)"}, {kStr, "JSON_VALUE(%j, '$.a')"}, {kStr, "REGEXP_REPLACE(%s, '[ab]', 'X')"}, {kStr, "REGEXP_SUBSTR(%s, '[a-z]+')"}, {kStr, "CAST(TIME(%t) AS CHAR)"},
+	{kStr, "DAYNAME(%a)"}, {kStr, "MONTHNAME(%t)"}, {kStr, "MID(%s, 2, 1)"},
+	{kStr, "JSON_UNQUOTE(JSON_EXTRACT(%j, '$.a'))"}, {kStr, "JSON_TYPE(%j)"}, {kStr, "JSON_VALUE(%j, '$.a')"}, {kStr, "REGEXP_REPLACE(%s, '[ab]', 'X')"},
 
 	// Times.
 	{kTime, "(%t + INTERVAL %m DAY)"}, {kTime, "(%t - INTERVAL %m HOUR)"}, {kTime, "(%t + INTERVAL %m MONTH)"}, {kTime, "(%t - INTERVAL 1 YEAR)"}, {kTime, "(%t + INTERVAL 90 SECOND)"}, {kTime, "(%t + INTERVAL 1 MICROSECOND)"}, {kTime, "(%t - INTERVAL 1 WEEK)"}, {kTime, "(%t + INTERVAL 1 QUARTER)"},
@@ -174,7 +174,7 @@ var forms = []form{
 	{kDate, "STR_TO_DATE('20260102', '%%Y%%m%%d')"}, {kDate, "STR_TO_DATE(%s, '%%Y-%%m-%%d')"}, {kDate, "DATE_SUB(%a, INTERVAL WEEKDAY(%a) DAY)"}, {kDate, "CAST('2026-02-03' AS DATE)"}, {kDate, "FROM_DAYS(TO_DAYS(%a))"}, {kDate, "CASE WHEN %b THEN %a END"}, {kDate, "DATE_ADD(%a, INTERVAL 1 YEAR)"},
 
 	// JSON.
-	{kJSON, "JSON_EXTRACT(%j, '$.b')"}, {kJSON, "JSON_EXTRACT(%j, '$[1]')"}, {kJSON, "JSON_OBJECT('x', %i, 'y', %s)"}, {kJSON, "JSON_ARRAY(%i, %s, NULL)"}, {kJSON, "JSON_KEYS(%j)"}, {kJSON, "JSON_SET(%j, '$.a', 5)"},
+	{kJSON, "JSON_EXTRACT(%j, '$.b')"}, {kJSON, "JSON_EXTRACT(%j, '$[1]')"}, {kJSON, "JSON_OBJECT('x', %i, 'y', %s)"}, {kJSON, "JSON_ARRAY(%i, %s, NULL)"}, {kJSON, "JSON_KEYS(%j)"},
 }
 
 // aggregateForms are aggregates.
@@ -329,11 +329,11 @@ var literals = map[kind][]string{
 	kNum: {"0", "1", "2", "-1", "3", "10", "42", "1.5", "-2.5", "0.1", "2.50", "1e0", "2.5e0", "NULL", "100", "9007199254740993", "18446744073709551615", "-3", "0.01", "1000000"},
 	kInt: {"0", "1", "2", "3", "7", "10", "-1", "255", "NULL"},
 	kStr: {"'a'", "'A'", "''", "' '", "'ab'", "'abc'", "'a '", "'12'", "'12abc'", "'ż'", "'😀'", "'1'", "'0'", "NULL", "'2026-01-02'", "'%'", "','", "'b'", "'1.5'"},
-	kTime: {"'2026-01-01 00:00:00'", "TIMESTAMP '2026-01-02 03:04:05'", "'2026-01-01'", "NULL", "TIMESTAMP '1970-01-01 00:00:00'", "'2024-02-29 12:00:00'", "TIMESTAMP '2026-01-02 03:04:05.678900'", "DATE '2026-01-01'",
+	kTime: {"'2026-01-01 00:00:00'", "CAST('2026-01-02 03:04:05' AS DATETIME)", "'2026-01-01'", "NULL", "CAST('1970-01-01 00:00:00' AS DATETIME)", "'2024-02-29 12:00:00'", "CAST('2026-01-02 03:04:05.678900' AS DATETIME(6))", "CAST('2026-01-01' AS DATE)",
 		"'2026-01-01 23:59:59.999999'"},
-	kDate: {"DATE '2026-01-01'", "'2026-01-02'", "DATE '2024-02-29'", "NULL", "DATE '2025-12-29'"},
+	kDate: {"CAST('2026-01-01' AS DATE)", "'2026-01-02'", "CAST('2024-02-29' AS DATE)", "NULL", "CAST('2025-12-29' AS DATE)"},
 	kBool: {"TRUE", "FALSE", "NULL", "1", "0"},
-	kJSON: {`'{"a": 1}'`, "'[1, 2]'", "NULL", `'"x"'`},
+	kJSON: {`'{"a": 1}'`, "'[1, 2]'", `'"x"'`},
 }
 
 // simple is a column or a literal.

@@ -215,6 +215,12 @@ func (p *parser) renameAggregate(f *ast.FuncExpr) {
 		return
 	}
 	always, ok := p.names[name]
+	if name == "count" && len(f.Exprs) == 1 {
+		if a, is := f.Exprs[0].(*ast.AliasedExpr); is {
+			_, null := a.Expr.(*ast.NullVal)
+			always = always || null // the engine counts the rows
+		}
+	}
 	if !ok || !always && !f.Distinct {
 		return
 	}

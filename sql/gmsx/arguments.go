@@ -12,15 +12,15 @@ import (
 // of its own where they get others: 1e-100 with a hundred digits, a DATE as the
 // zero hour of its day.
 var textFunctions = []string{
-	"concat", "concat_ws", "upper", "ucase", "lower", "lcase", "ltrim", "rtrim", "left", "right", "substr", "substring", "mid", "substring_index", "replace", "reverse", "repeat", "length", "octet_length",
-	"char_length", "character_length", "locate", "instr", "position", "ascii", "ord", "md5", "sha", "sha1", "sha2", "crc32", "to_base64", "strcmp", "find_in_set", "regexp_like", "regexp_replace", "regexp_substr", "regexp_instr", "soundex",
+	"concat", "concat_ws", "upper", "ucase", "lower", "lcase", "ltrim", "rtrim", "left", "right", "substr", "substring", "mid", "substring_index", "replace", "reverse", "length", "octet_length",
+	"char_length", "character_length", "instr", "position", "ascii", "ord", "md5", "sha", "sha1", "sha2", "crc32", "to_base64", "strcmp", "find_in_set", "regexp_like", "regexp_replace", "regexp_substr", "regexp_instr", "soundex",
 }
 
 // numberFunctions take doubles, and what is made of other values.
-var numberFunctions = []string{"sqrt", "exp", "ln", "log", "log2", "log10", "pow", "power", "sin", "cos", "tan", "cot", "asin", "acos", "atan", "atan2", "degrees", "radians", "sign"}
+var numberFunctions = []string{"sqrt", "exp", "ln", "log", "log2", "log10", "pow", "power", "sin", "cos", "tan", "cot", "asin", "acos", "atan", "atan2", "degrees", "radians"}
 
 // timeFunctions take times. Of a text that is none the engine fails.
-var timeFunctions = []string{"week", "yearweek", "weekofyear", "weekday", "dayofweek", "dayofyear", "quarter", "dayname", "monthname", "last_day", "date_format", "to_days", "datediff", "year", "month", "day", "dayofmonth", "date"}
+var timeFunctions = []string{"weekday", "dayofweek", "dayofyear", "quarter", "dayname", "monthname", "date_format", "to_days", "year", "month", "day", "dayofmonth", "date"}
 
 // adaptedFunctions are the engine's functions with arguments of the types that
 // they are meant for.

@@ -55,8 +55,10 @@ func comparedWrongly(a, b gms.Type) bool {
 	switch {
 	case x == familyOther || y == familyOther:
 		return false
+	case x == familyText && y == familyText:
+		return false
 	case x == familyDecimal && y == familyDecimal:
-		return !a.Equals(b)
+		return true
 	}
 	return x != y
 }
@@ -223,78 +225,143 @@ func rowsEqual(op string, l, r ast.ValTuple) ast.Expr {
 	return &ast.ParenExpr{Expr: all}
 }
 
-// exactSubqueries makes x IN (SELECT y …) right where the types differ: the
-// engine hashes y in the type of x.
+// exactSubqueries makes x IN (SELECT y …) right: the engine hashes y in the
+// type of x, and takes ” for NULL. What may become a join, as a condition of
+// its own with values of one type, is left to it.
 func exactSubqueries(_ *gms.Context, n gms.Node) (gms.Node, error) {
-	out, _, err := transform.NodeExprsWithOpaque(n, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
-		in, ok := e.(*plan.InSubquery)
-		if !ok {
-			return e, transform.SameTree, nil
+	out, _, err := transform.NodeWithOpaque(n, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
+		joined := map[gms.Expression]bool{}
+		if f, ok := n.(*plan.Filter); ok {
+			for _, c := range expression.SplitConjunction(f.Expression) {
+				if not, ok := c.(*expression.Not); ok {
+					c = not.Child
+				}
+				if in, ok := c.(*plan.InSubquery); ok {
+					if kind, ok := subqueryKind(in); ok && kind == keySame && !constant(in.LeftChild) {
+						joined[in] = true
+					}
+				}
+			}
 		}
-		sub, ok := in.RightChild.(*plan.Subquery)
-		if !ok || types.NumColumns(in.LeftChild.Type()) != 1 {
-			return e, transform.SameTree, nil
-		}
-		schema := sub.Query.Schema()
-		if len(schema) != 1 || !comparedWrongly(in.LeftChild.Type(), schema[0].Type) {
-			return e, transform.SameTree, nil
-		}
-		kind := kindOfKeys(in.LeftChild.Type(), schema[0].Type)
-		if kind == keyNone {
-			if !asTimes(in.LeftChild.Type(), schema[0].Type) {
+		return transform.OneNodeExpressions(n, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
+			in, ok := e.(*plan.InSubquery)
+			if !ok || joined[in] {
 				return e, transform.SameTree, nil
 			}
-			kind = keyMoment
-		}
-		if kind == keySame {
-			return e, transform.SameTree, nil
-		}
-		q, changed := keyedQuery(sub.Query, kind)
-		if !changed {
-			return e, transform.SameTree, nil
-		}
-		// As a join, the engine would look for the keys' columns, not the keys.
-		return &unjoined{expression.UnaryExpression{Child: plan.NewInSubquery(newJoinKey(in.LeftChild, kind, ""), sub.WithQuery(q))}}, transform.NewTree, nil
+			kind, ok := subqueryKind(in)
+			if !ok {
+				return e, transform.SameTree, nil
+			}
+			return &inSubquery{left: in.LeftChild, sub: in.RightChild.(*plan.Subquery), kind: kind}, transform.NewTree, nil
+		})
 	})
 	return out, err
 }
 
-// keyedQuery is a query of one column whose values are made keys.
-func keyedQuery(n gms.Node, kind keyKind) (gms.Node, bool) {
-	switch n := n.(type) {
-	case *plan.Project:
-		if len(n.Projections) != 1 {
-			return n, false
-		}
-		e := n.Projections[0]
-		if a, ok := e.(*expression.Alias); ok {
-			e = a.Child
-		}
-		return plan.NewProject([]gms.Expression{newJoinKey(e, kind, "")}, n.Child), true
-	case *plan.Distinct:
-		child, ok := keyedQuery(n.Child, kind)
-		return plan.NewDistinct(child), ok
+// subqueryKind is as what x is compared with y, false if the engine is to say.
+func subqueryKind(in *plan.InSubquery) (keyKind, bool) {
+	sub, ok := in.RightChild.(*plan.Subquery)
+	if !ok || types.NumColumns(in.LeftChild.Type()) != 1 {
+		return keyNone, false
 	}
-	return n, false
+	schema := sub.Query.Schema()
+	if len(schema) != 1 {
+		return keyNone, false
+	}
+	l, r := in.LeftChild.Type(), schema[0].Type
+	kind := kindOfKeys(l, r)
+	switch {
+	case kind == keyNone && asTimes(l, r):
+		kind = keyMoment
+	case kind == keyNone && types.IsTextOnly(l) && types.IsTextOnly(r):
+		kind = keySame
+	}
+	return kind, kind != keyNone
 }
 
-// An unjoined condition is one that the optimiser makes no join of.
-type unjoined struct{ expression.UnaryExpression }
+// An inSubquery is x IN (SELECT y …).
+type inSubquery struct {
+	left gms.Expression
+	sub  *plan.Subquery
+	kind keyKind
 
-func (u *unjoined) Type() gms.Type   { return u.Child.Type() }
-func (u *unjoined) IsNullable() bool { return u.Child.IsNullable() }
-func (u *unjoined) String() string   { return u.Child.String() }
+	// The keys of the values that the sub-query has given last: one that does
+	// not depend on the row gives the same slice again.
+	of   []any
+	keys map[string]struct{}
+	null bool
+}
+
+var _ gms.CollationCoercible = (*inSubquery)(nil)
+
+func (in *inSubquery) Resolved() bool             { return in.left.Resolved() && in.sub.Resolved() }
+func (in *inSubquery) Type() gms.Type             { return types.Boolean }
+func (in *inSubquery) IsNullable() bool           { return true }
+func (in *inSubquery) Children() []gms.Expression { return []gms.Expression{in.left, in.sub} }
+func (in *inSubquery) String() string             { return "(" + in.left.String() + " IN " + in.sub.String() + ")" }
 
 // CollationCoercibility implements gms.CollationCoercible.
-func (u *unjoined) CollationCoercibility(*gms.Context) (gms.CollationID, byte) {
+func (in *inSubquery) CollationCoercibility(*gms.Context) (gms.CollationID, byte) {
 	return gms.Collation_binary, 5
 }
 
-func (u *unjoined) Eval(ctx *gms.Context, row gms.Row) (any, error) { return u.Child.Eval(ctx, row) }
-
-func (u *unjoined) WithChildren(children ...gms.Expression) (gms.Expression, error) {
-	if len(children) != 1 {
-		return nil, gms.ErrInvalidChildrenNumber.New(u, len(children), 1)
+func (in *inSubquery) WithChildren(children ...gms.Expression) (gms.Expression, error) {
+	if len(children) != 2 {
+		return nil, gms.ErrInvalidChildrenNumber.New(in, len(children), 2)
 	}
-	return &unjoined{expression.UnaryExpression{Child: children[0]}}, nil
+	sub, ok := children[1].(*plan.Subquery)
+	if !ok {
+		return nil, gms.ErrInvalidType.New(children[1])
+	}
+	return &inSubquery{left: children[0], sub: sub, kind: in.kind}, nil
+}
+
+func (in *inSubquery) Eval(ctx *gms.Context, row gms.Row) (any, error) {
+	vals, err := in.sub.EvalMultiple(ctx, row)
+	if err != nil {
+		return nil, err
+	}
+	if in.keys == nil || len(vals) != len(in.of) || len(vals) > 0 && &vals[0] != &in.of[0] {
+		if err := in.index(ctx, vals); err != nil {
+			return nil, err
+		}
+	}
+	v, err := in.left.Eval(ctx, row)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(vals) == 0:
+		return false, nil
+	case v == nil:
+		return nil, nil
+	}
+	key, err := keyOf(ctx, in.kind, in.left.Type(), v)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := in.keys[key]; ok {
+		return true, nil
+	}
+	if in.null {
+		return nil, nil
+	}
+	return false, nil
+}
+
+func (in *inSubquery) index(ctx *gms.Context, vals []any) error {
+	in.of, in.keys, in.null = vals, make(map[string]struct{}, len(vals)), false
+	t := in.sub.Query.Schema()[0].Type
+	for _, v := range vals {
+		if v == nil {
+			in.null = true
+			continue
+		}
+		key, err := keyOf(ctx, in.kind, t, v)
+		if err != nil {
+			return err
+		}
+		in.keys[key] = struct{}{}
+	}
+	return nil
 }

@@ -483,7 +483,8 @@ func makeHidden(op operator, in bool, all []gms.Expression) *hidden {
 // asNumbers says whether values of the types compare as numbers.
 func asNumbers(a, b gms.Type) bool {
 	number := func(t gms.Type) bool { return types.IsInteger(t) || types.IsDecimal(t) || types.IsFloat(t) }
-	return number(a) && (number(b) || types.IsTextOnly(b)) || number(b) && types.IsTextOnly(a)
+	other := func(t gms.Type) bool { return number(t) || types.IsTextOnly(t) || isTime(t) }
+	return number(a) && other(b) || number(b) && other(a)
 }
 
 // Eval is NULL, as of IN, if no value matches and one of them is NULL.
@@ -530,6 +531,12 @@ func (h *hidden) compare(ctx *gms.Context, row gms.Row, left any, right, engine 
 	if asTimes(h.all[0].Type(), right.Type()) {
 		c, ok = compareTimes(ctx, h.all[0].Type(), right.Type(), left, v)
 	} else {
+		if left, err = toNumber(ctx, left); err != nil {
+			return nil, err
+		}
+		if v, err = toNumber(ctx, v); err != nil {
+			return nil, err
+		}
 		c, ok = compareNumbers(left, v)
 	}
 	if !ok {

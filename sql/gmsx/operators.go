@@ -48,6 +48,10 @@ func callOperators(stmt ast.Statement) {
 			_, l := e.Left.(*ast.IntervalExpr)
 			_, r := e.Right.(*ast.IntervalExpr)
 			switch e.Operator {
+			case ast.JSONExtractOp:
+				return operatorCall("json_extract", e.Left, e.Right)
+			case ast.JSONUnquoteExtractOp:
+				return operatorCall("json_unquote", operatorCall("json_extract", e.Left, e.Right))
 			case ast.PlusStr, ast.MinusStr:
 				switch {
 				case r && e.Operator == ast.PlusStr:

@@ -3,6 +3,8 @@ package gmsx
 import (
 	"math"
 	"math/big"
+	"math/bits"
+	"strconv"
 	"strings"
 	"time"
 
@@ -77,6 +79,109 @@ func mendedFunctions() []gms.Function {
 		typed("period_diff", 2, 2, integers, func(_ *gms.Context, _ gms.Type, _ []gms.Expression, vals []any) (any, error) {
 			return periodMonths(toBig(vals[0]).Int64()) - periodMonths(toBig(vals[1]).Int64()), nil
 		}),
+		typed("timestamp", 1, 1, timestampType, func(ctx *gms.Context, _ gms.Type, _ []gms.Expression, vals []any) (any, error) {
+			at, ok := toTime(ctx, vals[0])
+			if !ok {
+				return nil, nil
+			}
+			return at, nil
+		}),
+		typed("datediff", 2, 2, integers, func(ctx *gms.Context, _ gms.Type, _ []gms.Expression, vals []any) (any, error) {
+			a, ok1 := toTime(ctx, vals[0])
+			b, ok2 := toTime(ctx, vals[1])
+			if !ok1 || !ok2 {
+				return nil, nil
+			}
+			return dayNumber(a) - dayNumber(b), nil
+		}),
+		typed("week", 1, 2, integers, func(ctx *gms.Context, _ gms.Type, _ []gms.Expression, vals []any) (any, error) {
+			return weekOf(ctx, vals, 0, func(_, week int) int { return week })
+		}),
+		typed("weekofyear", 1, 1, integers, func(ctx *gms.Context, _ gms.Type, _ []gms.Expression, vals []any) (any, error) {
+			return weekOf(ctx, append(vals, int64(3)), 0, func(_, week int) int { return week })
+		}),
+		typed("yearweek", 1, 2, integers, func(ctx *gms.Context, _ gms.Type, _ []gms.Expression, vals []any) (any, error) {
+			return weekOf(ctx, vals, 2, func(year, week int) int { return year*100 + week })
+		}),
+		typed("repeat", 2, 2, text, func(ctx *gms.Context, _ gms.Type, args []gms.Expression, vals []any) (any, error) {
+			s, err := toText(ctx, args[0].Type(), vals[0])
+			if err != nil {
+				return nil, err
+			}
+			num, err := toNumber(ctx, vals[1])
+			if err != nil {
+				return nil, err
+			}
+			n := toBig(num)
+			switch {
+			case n.Sign() <= 0 || s == "":
+				return "", nil
+			case !n.IsInt64() || n.Int64() > padMax/int64(len(s)):
+				return nil, nil
+			}
+			return strings.Repeat(s, int(n.Int64())), nil
+		}),
+		typed("locate", 2, 3, integers, func(ctx *gms.Context, _ gms.Type, args []gms.Expression, vals []any) (any, error) {
+			sub, err := toText(ctx, args[0].Type(), vals[0])
+			if err != nil {
+				return nil, err
+			}
+			s, err := toText(ctx, args[1].Type(), vals[1])
+			if err != nil {
+				return nil, err
+			}
+			from := int64(1)
+			if len(vals) > 2 {
+				n, err := toNumber(ctx, vals[2])
+				if err != nil {
+					return nil, err
+				}
+				from = toBig(n).Int64()
+			}
+			chars := []rune(s)
+			if from < 1 || from > int64(len(chars))+1 {
+				return int64(0), nil
+			}
+			head := string(chars[:from-1])
+			at := strings.Index(s[len(head):], sub)
+			if at < 0 {
+				return int64(0), nil
+			}
+			return int64(len([]rune(s[:len(head)+at]))) + 1, nil
+		}),
+		typed("sign", 1, 1, integers, func(ctx *gms.Context, _ gms.Type, _ []gms.Expression, vals []any) (any, error) {
+			n, err := toNumber(ctx, vals[0])
+			if err != nil {
+				return nil, err
+			}
+			c, _ := compareNumbers(n, int64(0))
+			return int64(c), nil
+		}),
+		typed("bin", 1, 1, text, func(ctx *gms.Context, _ gms.Type, _ []gms.Expression, vals []any) (any, error) {
+			n, err := toNumber(ctx, vals[0])
+			if err != nil {
+				return nil, err
+			}
+			return strconv.FormatUint(toBits(n), 2), nil
+		}),
+		typed("bit_count", 1, 1, integers, func(ctx *gms.Context, _ gms.Type, _ []gms.Expression, vals []any) (any, error) {
+			n, err := toNumber(ctx, vals[0])
+			if err != nil {
+				return nil, err
+			}
+			return int64(bits.OnesCount64(toBits(n))), nil
+		}),
+		typed("last_day", 1, 1, func([]gms.Expression) gms.Type { return types.Date }, func(ctx *gms.Context, _ gms.Type, _ []gms.Expression, vals []any) (any, error) {
+			t, ok := toTime(ctx, vals[0])
+			if !ok {
+				return nil, nil
+			}
+			return time.Date(t.Year(), t.Month()+1, 0, 0, 0, 0, 0, time.UTC), nil
+		}),
+		typed("convert_tz", 3, 3, timestampType, convertZone),
+		typed("json_extract", 2, 1<<16, func([]gms.Expression) gms.Type { return types.JSON }, jsonExtract),
+		gms.FunctionN{Name: "field", Fn: func(args ...gms.Expression) (gms.Expression, error) { return newField(args) }},
+		nullSafe("json_type"), nullSafe("json_length"), nullSafe("str_to_date"), nullSafe("json_contains_path"),
 		gms.Function1{Name: "quote", Fn: func(e gms.Expression) gms.Expression { return &quote{expression.UnaryExpression{Child: e}} }},
 	}
 }
@@ -899,4 +1004,188 @@ func asType(ctx *gms.Context, t, from gms.Type, v any) (any, error) {
 	}
 	out, _, err := t.Convert(ctx, v)
 	return out, err
+}
+
+func timestampType(args []gms.Expression) gms.Type {
+	p := 6
+	switch t := args[0].Type(); {
+	case types.IsDateType(t):
+		p = 0
+	case isTime(t):
+		p = t.(gms.DatetimeType).Precision()
+	case types.IsTextOnly(t):
+		if l, ok := args[0].(*expression.Literal); ok {
+			s, _ := textOf(l.Value())
+			_, frac, _ := strings.Cut(s, ".")
+			p = min(6, len(frac))
+		}
+	}
+	return types.MustCreateDatetimeType(querypb.Type_DATETIME, p)
+}
+
+// dayNumber counts days.
+func dayNumber(t time.Time) int64 {
+	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC).Unix() / 86400
+}
+
+// weekOf is the week of a time in one of MySQL's modes. Bits of mode: 1, weeks
+// begin on Monday; 2, days before week 1 belong to the year before; 4, week 1 is
+// the first that begins in the year, not the first with more than half its days.
+func weekOf(ctx *gms.Context, vals []any, always int, result func(year, week int) int) (any, error) {
+	t, ok := toTime(ctx, vals[0])
+	if !ok {
+		return nil, nil
+	}
+	mode := 0
+	if len(vals) > 1 {
+		n, err := toNumber(ctx, vals[1])
+		if err != nil {
+			return nil, err
+		}
+		mode = int(toBig(n).Int64() & 7)
+	}
+	monday := mode&1 != 0
+	wholeYear := (mode|always)&2 != 0
+	first := mode&4 != 0
+	if !monday {
+		first = !first // MySQL's modes of weeks from Sunday say it the other way round
+	}
+	weekday := func(t time.Time) int {
+		if monday {
+			return (int(t.Weekday()) + 6) % 7
+		}
+		return int(t.Weekday())
+	}
+	year := t.Year()
+	start := func(year int) time.Time { // of week 1
+		d := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
+		w := weekday(d)
+		if first && w != 0 || !first && w >= 4 {
+			return d.AddDate(0, 0, 7-w)
+		}
+		return d.AddDate(0, 0, -w)
+	}
+	day := dayNumber(t)
+	if day < dayNumber(start(year)) {
+		if !wholeYear {
+			return int64(result(year, 0)), nil
+		}
+		year--
+	} else if wholeYear && day >= dayNumber(start(year+1)) {
+		year++
+	}
+	return int64(result(year, int(day-dayNumber(start(year)))/7+1)), nil
+}
+
+// A field is FIELD(x, a, b, …), which is 0 for NULL.
+type field struct{ extreme }
+
+func newField(args []gms.Expression) (gms.Expression, error) {
+	if len(args) < 2 {
+		return nil, Error(1582, "42000", "Incorrect parameter count in the call to native function 'field'")
+	}
+	return &field{extreme{name: "field", args: args, typ: types.Int64}}, nil
+}
+
+func (f *field) IsNullable() bool { return false }
+
+func (f *field) WithChildren(args ...gms.Expression) (gms.Expression, error) { return newField(args) }
+
+func (f *field) Eval(ctx *gms.Context, row gms.Row) (any, error) {
+	texts, numbers := true, true
+	for _, a := range f.args {
+		t := a.Type()
+		texts = texts && types.IsTextOnly(t)
+		numbers = numbers && types.IsNumber(t)
+	}
+	x, err := f.args[0].Eval(ctx, row)
+	if err != nil || x == nil {
+		return int64(0), err
+	}
+	for i, a := range f.args[1:] {
+		v, err := a.Eval(ctx, row)
+		if err != nil {
+			return nil, err
+		}
+		if v == nil {
+			continue
+		}
+		equal := false
+		if texts {
+			s, err := toText(ctx, f.args[0].Type(), x)
+			if err != nil {
+				return nil, err
+			}
+			o, err := toText(ctx, a.Type(), v)
+			if err != nil {
+				return nil, err
+			}
+			equal = s == o
+		} else {
+			n, err := toNumber(ctx, x)
+			if err != nil {
+				return nil, err
+			}
+			o, err := toNumber(ctx, v)
+			if err != nil {
+				return nil, err
+			}
+			if !numbers {
+				n, _ = double(n)
+				o, _ = double(o)
+			}
+			c, ok := compareNumbers(n, o)
+			equal = ok && c == 0
+		}
+		if equal {
+			return int64(i) + 1, nil
+		}
+	}
+	return int64(0), nil
+}
+
+// nullSafe is a function of the engine's that fails of NULL, or has a value.
+func nullSafe(name string) gms.Function {
+	var builtin gms.Function
+	for _, f := range function.BuiltIns {
+		if strings.EqualFold(f.FunctionName(), name) {
+			builtin = f
+		}
+	}
+	return gms.FunctionN{Name: name, Fn: func(args ...gms.Expression) (gms.Expression, error) {
+		e, err := builtin.NewInstance(args)
+		if err != nil {
+			return nil, err
+		}
+		return newTyped(name, args, func(args []gms.Expression) gms.Type {
+			t := e.Type()
+			if t == types.Boolean {
+				return types.Int64
+			}
+			return t
+		}, func(ctx *gms.Context, t gms.Type, args []gms.Expression, _ []any) (any, error) {
+			e, err := builtin.NewInstance(args)
+			if err != nil {
+				return nil, err
+			}
+			v, err := e.Eval(ctx, nil)
+			if b, ok := v.(bool); ok {
+				return ofType(t, b), err
+			}
+			return v, err
+		}), nil
+	}}
+}
+
+// convertZone leaves times alone that no TIMESTAMP holds, as MySQL does.
+func convertZone(ctx *gms.Context, _ gms.Type, args []gms.Expression, vals []any) (any, error) {
+	t, ok := toTime(ctx, vals[0])
+	if !ok {
+		return nil, nil
+	}
+	e := function.NewConvertTz(expression.NewLiteral(t, types.DatetimeMaxPrecision), args[1], args[2])
+	if t.Unix() < 0 || t.Unix() > function.MaxUnixTimeSecs {
+		return t, nil
+	}
+	return e.Eval(ctx, nil)
 }

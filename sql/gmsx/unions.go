@@ -1,6 +1,7 @@
 package gmsx
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 
@@ -105,7 +106,7 @@ func exactUnions(_ *gms.Context, n gms.Node) (gms.Node, error) {
 	return out, err
 }
 
-func retype(gf *expression.GetField, t gms.Type) gms.Expression {
+func retype(gf *expression.GetField, t gms.Type) *expression.GetField {
 	return expression.NewGetFieldWithTable(int(gf.Id()), int(gf.TableId()), t, gf.Database(), gf.Table(), gf.Name(), gf.IsNullable())
 }
 
@@ -125,33 +126,102 @@ func converted(e gms.Expression) (*expression.GetField, bool) {
 }
 
 func exactUnion(n *plan.SetOp) (gms.Node, transform.TreeIdentity, error) {
-	l, ok1 := n.Left().(*plan.Project)
-	r, ok2 := n.Right().(*plan.Project)
-	if !ok1 || !ok2 || len(l.Projections) != len(r.Projections) {
+	l, ok1 := unionSide(n.Left())
+	r, ok2 := unionSide(n.Right())
+	if !ok1 || !ok2 || len(l.exprs) != len(r.exprs) {
 		return n, transform.SameTree, nil
 	}
-	ls, rs := l.Child.Schema(), r.Child.Schema()
-	if len(ls) != len(l.Projections) || len(rs) != len(r.Projections) {
-		return n, transform.SameTree, nil
-	}
-	le, re := slices.Clone(l.Projections), slices.Clone(r.Projections)
-	changed := false
+	le, re := make([]gms.Expression, len(l.exprs)), make([]gms.Expression, len(l.exprs))
+	changed := l.converts || r.converts
 	for i := range le {
-		a, of1 := converted(le[i])
-		b, of2 := converted(re[i])
-		if !of1 || !of2 {
+		a, b := l.exprs[i], r.exprs[i]
+		le[i], re[i] = a, b
+		if reflect.DeepEqual(a.Type(), b.Type()) && !l.aliased[i] && !r.aliased[i] {
 			continue
 		}
-		t := commonTypeOf([]gms.Type{ls[i].Type, rs[i].Type})
-		le[i] = expression.NewAlias(ls[i].Name, newCoerced(retype(a, ls[i].Type), t))
-		re[i] = expression.NewAlias(rs[i].Name, newCoerced(retype(b, rs[i].Type), t))
-		changed = true
+		changed = changed || !reflect.DeepEqual(a.Type(), b.Type())
+		t := commonType([]gms.Expression{a, b})
+		if t == types.Null {
+			t = types.LongText
+		}
+		le[i] = expression.NewAlias(l.names[i], &coerced{expression.UnaryExpression{Child: a}, t})
+		re[i] = expression.NewAlias(r.names[i], &coerced{expression.UnaryExpression{Child: b}, t})
 	}
 	if !changed {
 		return n, transform.SameTree, nil
 	}
-	out, err := n.WithChildren(plan.NewProject(le, l.Child), plan.NewProject(re, r.Child))
+	out, err := n.WithChildren(plan.NewProject(le, l.base), plan.NewProject(re, r.base))
 	return out, transform.NewTree, err
+}
+
+// A side of a UNION, without what the planner has put on top.
+type side struct {
+	base     gms.Node
+	exprs    []*expression.GetField
+	names    []string
+	aliased  []bool
+	converts bool // the planner converts a column
+}
+
+func unionSide(n gms.Node) (side, bool) {
+	if p, ok := n.(*plan.Project); ok {
+		s := side{base: p.Child}
+		schema := p.Child.Schema()
+		ok := len(schema) == len(p.Projections)
+		for i, e := range p.Projections {
+			gf, plain := e.(*expression.GetField)
+			if !plain {
+				if gf, plain = converted(e); plain {
+					a := e.(*expression.Alias)
+					_, convert := a.Child.(*expression.Convert)
+					s.converts = s.converts || convert
+				}
+			}
+			if !plain || !ok || !strings.EqualFold(schema[i].Name, gf.Name()) {
+				ok = false
+				break
+			}
+			s.exprs = append(s.exprs, retype(gf, schema[i].Type))
+			s.names = append(s.names, schema[i].Name)
+			s.aliased = append(s.aliased, e != gms.Expression(gf))
+		}
+		if ok && s.converts {
+			return s, true
+		}
+	}
+	ids := columnIDs(n)
+	schema := n.Schema()
+	if len(ids) != len(schema) {
+		return side{}, false
+	}
+	s := side{base: n}
+	for i, c := range schema {
+		s.exprs = append(s.exprs, expression.NewGetFieldWithTable(int(ids[i]), 0, c.Type, c.DatabaseSource, c.Source, c.Name, c.Nullable))
+		s.names = append(s.names, c.Name)
+		s.aliased = append(s.aliased, false)
+	}
+	return s, true
+}
+
+// columnIDs are the ids by which the columns of n are known.
+func columnIDs(n gms.Node) (ids []gms.ColumnId) {
+	switch n := n.(type) {
+	case *plan.Project:
+		for _, p := range n.Projections {
+			id := gms.ColumnId(0)
+			if e, ok := p.(gms.IdExpression); ok {
+				id = e.Id()
+			}
+			ids = append(ids, id)
+		}
+	case plan.TableIdNode:
+		n.Columns().ForEach(func(id gms.ColumnId) { ids = append(ids, id) })
+	default:
+		if len(n.Children()) == 1 {
+			return columnIDs(n.Children()[0])
+		}
+	}
+	return ids
 }
 
 // A coerced is a value as one of a type that holds it.
@@ -161,13 +231,6 @@ type coerced struct {
 }
 
 var _ gms.CollationCoercible = (*coerced)(nil)
-
-func newCoerced(e gms.Expression, t gms.Type) gms.Expression {
-	if e.Type().Equals(t) {
-		return e
-	}
-	return &coerced{expression.UnaryExpression{Child: e}, t}
-}
 
 func (c *coerced) Type() gms.Type { return c.typ }
 func (c *coerced) String() string { return c.Child.String() }

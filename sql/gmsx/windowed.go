@@ -133,7 +133,7 @@ func (w *windowCall) Compute(ctx *gms.Context, frame gms.WindowInterval, rows gm
 }
 
 func (w *windowCall) compute(ctx *gms.Context, frame gms.WindowInterval, rows gms.WindowBuffer) (any, error) {
-	if w.framer == nil {
+	if w.framer == nil && w.pos < w.part.End {
 		frame = w.part
 		if len(w.a.window.OrderBy) > 0 {
 			frame.End = w.pos + 1
