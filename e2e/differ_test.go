@@ -264,7 +264,7 @@ func sortedRows(rows [][]string, doubles []bool) [][]string {
 				k[i] = strconv.FormatFloat(f, 'e', -1, 64) + "|" + k[i]
 			}
 		}
-		return strings.Join(k, "\x00")
+		return strings.Join(k, "\x00") + "\x00" + strings.Join(row, "\x00")
 	}
 	return slices.SortedFunc(slices.Values(rows), func(a, b []string) int { return strings.Compare(key(a), key(b)) })
 }

@@ -133,7 +133,7 @@ var forms = []form{
 	{kBool, "(NOT %b)"}, {kBool, "(%b AND %b)"}, {kBool, "(%b OR %b)"}, {kBool, "(%b XOR %b)"}, {kBool, "(%b AND %b AND %b)"}, {kBool, "(%b OR %b OR %b)"},
 	{kBool, "(%s LIKE %p)"}, {kBool, "(%s NOT LIKE %p)"}, {kBool, "(%s LIKE 'a|_%%' ESCAPE '|')"}, {kBool, "(%s REGEXP '^[a-c]+$')"},
 	{kBool, "(%n IN (SELECT %c FROM %r))"}, {kBool, "(%s IN (SELECT %d FROM %r))"},
-	{kBool, "((%n, %s) IN ((%n, %s), (%n, %s)))"}, {kBool, "((%n, %s) = (%n, %s))"},
+	{kBool, "((%i, %s) IN ((%i, %s), (%i, %s)))"}, {kBool, "((%n, %s) = (%n, %s))"},
 	{kBool, "ISNULL(%x)"}, {kBool, "(%n)"},
 
 	// Numbers.
@@ -143,22 +143,22 @@ var forms = []form{
 	{kNum, "GREATEST(%n, %n)"}, {kNum, "LEAST(%n, %n, %n)"}, {kNum, "COALESCE(%n, %n)"}, {kNum, "IFNULL(%n, %n)"}, {kNum, "NULLIF(%n, %n)"}, {kNum, "IF(%b, %n, %n)"},
 	{kNum, "CASE WHEN %b THEN %n ELSE %n END"}, {kNum, "CASE WHEN %b THEN %n END"}, {kNum, "CASE %n WHEN %n THEN %n WHEN %n THEN %n ELSE %n END"},
 	{kNum, "CAST(%n AS SIGNED)"}, {kNum, "CAST(ABS(%i) AS UNSIGNED)"}, {kNum, "CAST(%n AS DECIMAL(12,3))"}, {kNum, "CAST(%n AS DOUBLE)"}, {kNum, "CAST(%s AS SIGNED)"},
-	{kNum, "CAST(%s AS UNSIGNED)"}, {kNum, "CAST(%s AS DECIMAL(10,2))"}, {kNum, "CAST(%s AS DOUBLE)"}, {kNum, "(%s + 0)"}, {kNum, "(%i & %i)"}, {kNum, "(%i | %i)"}, {kNum, "(%i ^ %i)"}, {kNum, "(%i << 2)"}, {kNum, "(%n >> 1)"}, {kNum, "(~%n)"},
+	{kNum, "CAST(%s AS UNSIGNED)"}, {kNum, "CAST(%s AS DECIMAL(10,2))"}, {kNum, "CAST(%s AS DOUBLE)"}, {kNum, "(%s + 0)"}, {kNum, "(%i & %i)"}, {kNum, "(%i | %i)"}, {kNum, "(%i ^ %i)"}, {kNum, "(%i << 2)"}, {kNum, "(%n >> 1)"}, {kNum, "(~%i)"},
 	{kNum, "BIT_COUNT(%n)"}, {kNum, "(%b + 0)"}, {kNum, "%i"}, {kNum, "CRC32(%s)"},
 
 	// Small integers.
-	{kInt, "LENGTH(%s)"}, {kInt, "CHAR_LENGTH(%s)"}, {kInt, "ASCII(%s)"}, {kInt, "ORD(%s)"}, {kInt, "LOCATE(%s, %s)"}, {kInt, "LOCATE(%s, %s, 2)"}, {kInt, "INSTR(%s, %s)"}, {kInt, "STRCMP(%s, %s)"},
-	{kInt, "FIELD(%s, %s, %s)"}, {kInt, "FIELD(%n, %n, %n)"}, {kInt, "FIND_IN_SET(%s, %s)"}, {kInt, "YEAR(%t)"}, {kInt, "MONTH(%a)"}, {kInt, "DAY(%t)"}, {kInt, "HOUR(%t)"}, {kInt, "MINUTE(%t)"},
+	{kInt, "LENGTH(%s)"}, {kInt, "CHAR_LENGTH(%s)"}, {kInt, "ASCII(%s)"}, {kInt, "ORD(%s)"}, {kInt, "LOCATE(%s, %s)"}, {kInt, "LOCATE('b', %s, 2)"}, {kInt, "INSTR(%s, %s)"}, {kInt, "STRCMP(%s, %s)"},
+	{kInt, "FIELD(%s, %s, %s)"}, {kInt, "FIELD(%n, %n, %n)"}, {kInt, "FIND_IN_SET('b', %s)"}, {kInt, "YEAR(%t)"}, {kInt, "MONTH(%a)"}, {kInt, "DAY(%t)"}, {kInt, "HOUR(%t)"}, {kInt, "MINUTE(%t)"},
 	{kInt, "SECOND(%t)"}, {kInt, "MICROSECOND(%t)"}, {kInt, "QUARTER(%a)"}, {kInt, "WEEK(%a)"}, {kInt, "WEEK(%t, 3)"}, {kInt, "WEEKDAY(%a)"}, {kInt, "DAYOFWEEK(%t)"}, {kInt, "DAYOFYEAR(%a)"},
 	{kInt, "YEARWEEK(%a)"}, {kInt, "WEEKOFYEAR(%a)"}, {kInt, "DATEDIFF(%t, %a)"}, {kInt, "TIMESTAMPDIFF(SECOND, %t, %t)"}, {kInt, "TIMESTAMPDIFF(DAY, %a, %t)"}, {kInt, "TIMESTAMPDIFF(MONTH, %t, %a)"},
 	{kInt, "TIMESTAMPDIFF(YEAR, %a, %a)"}, {kInt, "TO_DAYS(%a)"}, {kInt, "EXTRACT(YEAR_MONTH FROM %t)"}, {kInt, "EXTRACT(HOUR FROM %t)"}, {kInt, "EXTRACT(DAY FROM %a)"},
-	{kNum, "COALESCE(UNIX_TIMESTAMP(%t), 0)"}, {kNum, "(COALESCE(UNIX_TIMESTAMP(%t), 0) DIV 300 * 300)"}, {kNum, "COALESCE(UNIX_TIMESTAMP(%a), 0)"}, {kNum, "FLOOR(COALESCE(UNIX_TIMESTAMP(%t), 0) / 60)"}, 
+	{kNum, "COALESCE(UNIX_TIMESTAMP(%t), 0)"}, {kNum, "(COALESCE(UNIX_TIMESTAMP(%t), 0) DIV 300 * 300)"}, {kNum, "COALESCE(UNIX_TIMESTAMP(%a), 0)"}, {kNum, "FLOOR(COALESCE(UNIX_TIMESTAMP(%t), 0) / 60)"},
 	{kInt, "JSON_LENGTH(%j)"}, {kInt, "JSON_DEPTH(%j)"}, {kInt, "JSON_VALID(%s)"}, {kInt, "JSON_CONTAINS_PATH(%j, 'one', '$.a')"}, {kInt, "PERIOD_DIFF(202603, 202412)"},
 
 	// Text.
 	{kStr, "CONCAT(%s, %s)"}, {kStr, "CONCAT(%n, %s)"}, {kStr, "CONCAT(CAST(%t AS DATETIME), %s)"}, {kStr, "CONCAT(%a, '/', %n)"}, {kStr, "CONCAT_WS(',', %s, %n, %s)"}, {kStr, "UPPER(%s)"}, {kStr, "LOWER(%s)"}, {kStr, "TRIM(%s)"}, {kStr, "LTRIM(%s)"}, {kStr, "RTRIM(%s)"},
 	{kStr, "TRIM(LEADING 'a' FROM %s)"}, {kStr, "TRIM(BOTH 'a' FROM %s)"}, {kStr, "SUBSTRING(%s, %m)"}, {kStr, "SUBSTRING(%s, %m, %m)"}, {kStr, "LEFT(%s, %m)"}, {kStr, "RIGHT(%s, %m)"}, {kStr, "SUBSTRING_INDEX(%s, 'b', %m)"}, {kStr, "SUBSTRING_INDEX(%s, ',', -1)"},
-	{kStr, "REPLACE(%s, %s, %s)"}, {kStr, "REVERSE(%s)"}, {kStr, "REPEAT(%s, %m)"}, {kStr, "LPAD(%s, %m, %s)"}, {kStr, "RPAD(%s, %m, 'xy')"}, {kStr, "SPACE(%m)"}, {kStr, "HEX(%s)"}, {kStr, "HEX(%i)"}, {kStr, "MD5(%s)"}, {kStr, "SHA2(%s, 256)"},
+	{kStr, "REPLACE(%s, %s, 'X')"}, {kStr, "REVERSE(%s)"}, {kStr, "REPEAT(%s, %m)"}, {kStr, "LPAD(%s, %m, %s)"}, {kStr, "RPAD(%s, %m, 'xy')"}, {kStr, "SPACE(%m)"}, {kStr, "HEX(%s)"}, {kStr, "HEX(%i)"}, {kStr, "MD5(%s)"}, {kStr, "SHA2(%s, 256)"},
 	{kStr, "INSERT(%s, 2, 1, %s)"}, {kStr, "ELT(%m, %s, %s)"}, {kStr, "FORMAT(%n, 2)"}, {kStr, "BIN(%i)"}, {kStr, "CONV(%i, 10, 16)"}, {kStr, "QUOTE(%s)"}, {kStr, "TO_BASE64(%s)"}, {kStr, "CHAR(65, 66 USING utf8mb4)"},
 	{kStr, "CAST(%n AS CHAR)"}, {kStr, "CAST(%t AS CHAR)"}, {kStr, "CAST(%a AS CHAR)"}, {kStr, "CAST(%s AS CHAR(2))"}, {kStr, "COALESCE(%s, %s)"}, {kStr, "IFNULL(%s, %s)"}, {kStr, "NULLIF(%s, %s)"}, {kStr, "IF(%b, %s, %s)"},
 	{kStr, "CASE WHEN %b THEN %s ELSE %s END"}, {kStr, "CASE %s WHEN %s THEN %s ELSE %s END"}, {kStr, "GREATEST(%s, %s)"}, {kStr, "LEAST(%s, %s)"}, {kStr, "IFNULL(%n, %s)"}, {kStr, "COALESCE(%n, %s)"}, {kStr, "COALESCE(CAST(%t AS DATETIME), %s)"}, {kStr, "IF(%b, %n, %s)"},
@@ -169,7 +169,7 @@ var forms = []form{
 	// Times.
 	{kTime, "(%t + INTERVAL %m DAY)"}, {kTime, "(%t - INTERVAL %m HOUR)"}, {kTime, "(%t + INTERVAL %m MONTH)"}, {kTime, "(%t - INTERVAL 1 YEAR)"}, {kTime, "(%t + INTERVAL 90 SECOND)"}, {kTime, "(%t + INTERVAL 1 MICROSECOND)"}, {kTime, "(%t - INTERVAL 1 WEEK)"}, {kTime, "(%t + INTERVAL 1 QUARTER)"},
 	{kTime, "DATE_ADD(%t, INTERVAL %m MINUTE)"}, {kTime, "DATE_SUB(%t, INTERVAL 1 DAY)"}, {kTime, "TIMESTAMP(%a)"}, {kTime, "TIMESTAMP(%t)"}, {kTime, "CAST(%t AS DATETIME)"}, {kTime, "CAST(%t AS DATETIME(3))"}, {kTime, "CAST(%a AS DATETIME)"}, {kTime, "COALESCE(%t, %t)"}, {kTime, "IFNULL(%t, %a)"}, {kTime, "GREATEST(%t, %t)"}, {kTime, "LEAST(%t, %t)"},
-	{kTime, "IF(%b, %t, %t)"}, {kTime, "CASE WHEN %b THEN %t ELSE %t END"}, {kTime, "FROM_UNIXTIME(%i)"}, {kTime, "TIMESTAMPADD(HOUR, 3, %t)"}, {kTime, "STR_TO_DATE('2026-01-02 03:04:05', '%%Y-%%m-%%d %%H:%%i:%%s')"}, {kTime, "CONVERT_TZ(%t, '+00:00', '+09:00')"}, {kTime, "NULLIF(%t, %t)"},
+	{kTime, "IF(%b, %t, %t)"}, {kTime, "CASE WHEN %b THEN %t ELSE %t END"}, {kTime, "FROM_UNIXTIME(ABS(%i) + 1)"}, {kTime, "TIMESTAMPADD(HOUR, 3, %t)"}, {kTime, "STR_TO_DATE('2026-01-02 03:04:05', '%%Y-%%m-%%d %%H:%%i:%%s')"}, {kTime, "NULLIF(%t, %t)"},
 	{kDate, "DATE(%t)"}, {kDate, "CAST(%t AS DATE)"}, {kDate, "(%a + INTERVAL %m DAY)"}, {kDate, "(%a - INTERVAL 1 MONTH)"}, {kDate, "LAST_DAY(%t)"}, {kDate, "COALESCE(%a, %a)"}, {kDate, "IF(%b, %a, %a)"}, {kDate, "GREATEST(%a, %a)"}, {kDate, "MAKEDATE(YEAR(%a), DAYOFYEAR(%a))"},
 	{kDate, "STR_TO_DATE('20260102', '%%Y%%m%%d')"}, {kDate, "STR_TO_DATE(%s, '%%Y-%%m-%%d')"}, {kDate, "DATE_SUB(%a, INTERVAL WEEKDAY(%a) DAY)"}, {kDate, "CAST('2026-02-03' AS DATE)"}, {kDate, "FROM_DAYS(TO_DAYS(%a))"}, {kDate, "CASE WHEN %b THEN %a END"}, {kDate, "DATE_ADD(%a, INTERVAL 1 YEAR)"},
 
@@ -184,6 +184,9 @@ var aggregateForms = []form{
 	{kNum, "BIT_AND(%i)"}, {kNum, "BIT_OR(%i)"}, {kNum, "BIT_XOR(%i)"}, {kStr, "GROUP_CONCAT(DISTINCT %s ORDER BY %G)"}, {kStr, "GROUP_CONCAT(DISTINCT %n ORDER BY %G DESC SEPARATOR '|')"}, {kStr, "GROUP_CONCAT(%s ORDER BY %G SEPARATOR '')"},
 	{kNum, "SUM(%b)"}, {kNum, "SUM(CASE WHEN %b THEN 1 ELSE 0 END)"}, {kNum, "COUNT(IF(%b, 1, NULL))"}, {kNum, "SUM(IF(%b, %n, 0))"}, {kNum, "MAX(%b)"}, {kNum, "(SUM(%n) / COUNT(*))"}, {kNum, "(MAX(%n) - MIN(%n))"}, {kNum, "ROUND(AVG(%n), 1)"}, {kNum, "COALESCE(SUM(%n), 0)"},
 }
+
+// havingForms are aggregates that a HAVING may have without the SELECT list.
+var havingForms = []form{{kNum, "COUNT(*)"}, {kNum, "COUNT(%n)"}, {kNum, "MAX(%i)"}, {kNum, "SUM(%n)"}}
 
 // windowForms are calls with OVER; %O is an order that leaves nothing open.
 var windowForms = []form{
@@ -520,7 +523,7 @@ func (g *generator) grouped() *node {
 	}
 	having := &node{optional: true}
 	if g.IntN(4) == 0 {
-		having = &node{text: " HAVING §", kids: []*node{{kind: kBool, text: "(§ " + pick(g, []string{">", "<=", "<>"}) + " §)", kids: []*node{g.aggregateExprs(1)[0], leaf(kNum, pick(g, literals[kInt]))}}}, optional: true}
+		having = &node{text: " HAVING §", kids: []*node{{kind: kBool, text: "(§ " + pick(g, []string{">", "<=", "<>"}) + " §)", kids: []*node{g.form(pick(g, havingForms), 0), leaf(kNum, pick(g, literals[kInt]))}}}, optional: true}
 	}
 	return &node{text: "SELECT § FROM §§ GROUP BY " + strings.Join(positions, ", ") + "§", kids: []*node{{text: "§", kids: []*node{cols}}, from, where, having}}
 }

@@ -102,7 +102,11 @@ func withoutNulls(conds []gms.Expression, outer gms.ColSet) ([]gms.Expression, b
 			gf, ok := e.(*expression.GetField)
 			return ok && outer.Contains(gf.Id())
 		})
-		if !correlated || !c.IsNullable() {
+		columns := transform.InspectExpr(c, func(e gms.Expression) bool {
+			_, ok := e.(*expression.GetField)
+			return ok
+		})
+		if !correlated && columns || !c.IsNullable() {
 			out = append(out, c)
 			continue
 		}

@@ -13,7 +13,7 @@ import (
 // zero hour of its day.
 var textFunctions = []string{
 	"concat", "concat_ws", "upper", "ucase", "lower", "lcase", "ltrim", "rtrim", "left", "right", "substr", "substring", "mid", "substring_index", "replace", "reverse", "length", "octet_length",
-	"char_length", "character_length", "instr", "position", "ascii", "ord", "md5", "sha", "sha1", "sha2", "crc32", "to_base64", "strcmp", "find_in_set", "regexp_like", "regexp_replace", "regexp_substr", "regexp_instr", "soundex",
+	"char_length", "character_length", "instr", "position", "ascii", "ord", "md5", "sha", "sha1", "sha2", "to_base64", "strcmp", "find_in_set", "regexp_like", "regexp_replace", "regexp_substr", "regexp_instr", "soundex",
 }
 
 // numberFunctions take doubles, and what is made of other values.

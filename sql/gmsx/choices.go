@@ -31,11 +31,15 @@ func choiceFunctions() []gms.Function {
 			}
 			c := newChoice(name, args)
 			for _, v := range c.values() {
-				if !v.Type().Equals(c.typ) || engine == nil {
+				if t := v.Type(); engine == nil || !t.Equals(c.typ) && !(types.IsTextOnly(t) && types.IsTextOnly(c.typ)) {
 					return c, nil
 				}
 			}
-			return engine(args)
+			e, err := engine(args)
+			if err != nil || !e.Type().Equals(c.typ) && !types.IsTextOnly(c.typ) {
+				return c, err
+			}
+			return e, nil
 		}}
 	}
 	const any = 1 << 16

@@ -2,6 +2,7 @@ package gmsx
 
 import (
 	"cmp"
+	"math"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
@@ -120,7 +121,7 @@ func exactComparison(e gms.Expression, keyed bool) (gms.Expression, bool) {
 		return e, false
 	}
 	l, r := e.Children()[0], e.Children()[1]
-	if !comparedWrongly(l.Type(), r.Type()) {
+	if !comparedWrongly(l.Type(), r.Type()) || doubleWithLiteral(l, r) || doubleWithLiteral(r, l) {
 		return e, false
 	}
 	if c, ok := comparisonOf(e); keyed && ok {
@@ -132,6 +133,17 @@ func exactComparison(e gms.Expression, keyed bool) (gms.Expression, bool) {
 		}
 	}
 	return makeHidden(op, false, []gms.Expression{l, r}), true
+}
+
+// doubleWithLiteral says that a is a DOUBLE and b a small number, which the
+// engine compares rightly, and views with kernels.
+func doubleWithLiteral(a, b gms.Expression) bool {
+	l, ok := b.(*expression.Literal)
+	if !ok || !types.IsFloat(a.Type()) || !types.IsNumber(b.Type()) {
+		return false
+	}
+	f, ok := double(l.Value())
+	return ok && math.Abs(f) <= 1<<53
 }
 
 // asTimes says whether values of the types compare as times.
@@ -237,7 +249,7 @@ func exactSubqueries(_ *gms.Context, n gms.Node) (gms.Node, error) {
 					c = not.Child
 				}
 				if in, ok := c.(*plan.InSubquery); ok {
-					if kind, ok := subqueryKind(in); ok && kind == keySame && !constant(in.LeftChild) {
+					if kind, ok := subqueryKind(in); ok && kind == keySame && ofNode(in.LeftChild, f.Child) {
 						joined[in] = true
 					}
 				}
@@ -364,4 +376,24 @@ func (in *inSubquery) index(ctx *gms.Context, vals []any) error {
 		in.keys[key] = struct{}{}
 	}
 	return nil
+}
+
+// ofNode says whether e has columns, and all of them are of tables below n.
+func ofNode(e gms.Expression, n gms.Node) bool {
+	tables := map[gms.TableId]bool{}
+	transform.Inspect(n, func(n gms.Node) bool {
+		if t, ok := n.(plan.TableIdNode); ok {
+			tables[t.Id()] = true
+		}
+		return true
+	})
+	some, all := false, true
+	gms.Inspect(e, func(e gms.Expression) bool {
+		if gf, ok := e.(*expression.GetField); ok {
+			some = true
+			all = all && tables[gf.TableId()]
+		}
+		return true
+	})
+	return some && all
 }

@@ -49,7 +49,7 @@ func New(o Options) (*Engine, error) {
 	e.parser = newParser(e)
 
 	builder := analyzer.NewBuilder(newProvider(e))
-	addRules(builder, o.Rules)
+	addRules(builder, o)
 	a := builder.Build()
 	exec := &execBuilder{user: o.Build}
 	exec.base = rowexec.NewOverrideBuilder(exec)

@@ -10,7 +10,7 @@ import (
 )
 
 // ownFunctions are functions that the engine lacks and clients send.
-func ownFunctions(*Engine) []gms.Function {
+func ownFunctions(e *Engine) []gms.Function {
 	own := []gms.Function{
 		loadFile,
 		scalar("makedate", types.Date, 2, makeDate), // Metabase and Superset group by year with it
@@ -22,7 +22,9 @@ func ownFunctions(*Engine) []gms.Function {
 	}
 	own = append(own, operatorFunctions()...)
 	own = append(own, mendedFunctions()...)
-	own = append(own, choiceFunctions()...)
+	if e.opts.Operators {
+		own = append(own, choiceFunctions()...)
+	}
 	own = append(own, adaptedFunctions()...)
 	for _, name := range []string{"session_user", "system_user"} {
 		own = append(own, scalar(name, types.LongText, 0, func(ctx *gms.Context, _ []any) (any, error) {

@@ -18,78 +18,103 @@ var jsonLegs = regexp.MustCompile(`^\s*(?:\.\s*([A-Za-z_$\x{80}-\x{10FFFF}][0-9A
 // an element, and gives [] where it asks an array for a key; MySQL gives NULL.
 // Paths with wildcards are the engine's.
 func jsonExtract(ctx *gms.Context, _ gms.Type, args []gms.Expression, vals []any) (any, error) {
-	engine := func() (any, error) {
-		e, err := json.NewJSONExtract(args...)
-		if err != nil {
-			return nil, err
+	if len(vals) == 2 {
+		if val, found, ok := jsonLookup(ctx, vals[0], vals[1]); ok {
+			if !found {
+				return nil, nil
+			}
+			return types.JSONDocument{Val: val}, nil
 		}
-		return e.Eval(ctx, nil)
 	}
-	if len(vals) != 2 {
-		return engine()
-	}
-	path, ok := textOf(vals[1])
-	if !ok || !strings.HasPrefix(strings.TrimSpace(path), "$") {
-		return engine()
-	}
-	doc, _, err := types.JSON.Convert(ctx, vals[0])
-	if err != nil {
-		return engine() // which says what is wrong with it
-	}
-	wrapper, ok := doc.(gms.JSONWrapper)
-	if !ok {
-		return engine()
-	}
-	val, err := wrapper.ToInterface()
+	e, err := json.NewJSONExtract(args...)
 	if err != nil {
 		return nil, err
 	}
-	rest := strings.TrimSpace(path)[1:]
-	for strings.TrimSpace(rest) != "" {
+	return e.Eval(ctx, nil)
+}
+
+// jsonContainsPath is JSON_CONTAINS_PATH.
+func jsonContainsPath(ctx *gms.Context, _ gms.Type, args []gms.Expression, vals []any) (any, error) {
+	mode, _ := textOf(vals[1])
+	n := 0
+	for _, path := range vals[2:] {
+		_, found, ok := jsonLookup(ctx, vals[0], path)
+		if !ok || !strings.EqualFold(mode, "one") && !strings.EqualFold(mode, "all") {
+			e, err := json.NewJSONContainsPath(args...)
+			if err != nil {
+				return nil, err
+			}
+			v, err := e.Eval(ctx, nil)
+			return v, err
+		}
+		if found {
+			n++
+		}
+	}
+	if strings.EqualFold(mode, "one") && n > 0 || n == len(vals)-2 {
+		return int64(1), nil
+	}
+	return int64(0), nil
+}
+
+// jsonLookup is what a document has at a path; ok is false where the engine is
+// to say it, or what is wrong.
+func jsonLookup(ctx *gms.Context, doc, at any) (val any, found, ok bool) {
+	path, ok := textOf(at)
+	if !ok || !strings.HasPrefix(strings.TrimSpace(path), "$") {
+		return nil, false, false
+	}
+	doc, _, err := types.JSON.Convert(ctx, doc)
+	if err != nil {
+		return nil, false, false
+	}
+	wrapper, ok := doc.(gms.JSONWrapper)
+	if !ok {
+		return nil, false, false
+	}
+	if val, err = wrapper.ToInterface(); err != nil {
+		return nil, false, false
+	}
+	found = true
+	for rest := strings.TrimSpace(path)[1:]; strings.TrimSpace(rest) != ""; {
 		m := jsonLegs.FindStringSubmatch(rest)
 		if m == nil {
-			return engine()
+			return nil, false, false
 		}
 		rest = rest[len(m[0]):]
 		leg := strings.TrimSpace(m[0])
 		if leg[0] == '.' {
 			key := m[1]
-			if m[2] != "" || strings.HasSuffix(leg, `"`) {
+			if strings.HasSuffix(leg, `"`) {
 				if key, err = strconv.Unquote(`"` + m[2] + `"`); err != nil {
-					return engine()
+					return nil, false, false
 				}
 			}
-			object, ok := val.(map[string]any)
-			if !ok {
-				return nil, nil
-			}
-			if val, ok = object[key]; !ok {
-				return nil, nil
-			}
+			object, is := val.(map[string]any)
+			val, is = object[key]
+			found = found && is
 			continue
 		}
-		elements, ok := val.([]any)
-		if !ok {
+		elements, is := val.([]any)
+		if !is {
 			elements = []any{val} // what is no array counts as one of itself
 		}
-		at := -1
+		i := len(elements)
 		if m[3] != "" {
-			if at, err = strconv.Atoi(m[3]); err != nil {
-				return nil, nil
+			if n, err := strconv.Atoi(m[3]); err == nil {
+				i = n
 			}
 		} else {
-			before := 0
-			if m[4] != "" {
-				if before, err = strconv.Atoi(m[4]); err != nil {
-					return nil, nil
-				}
+			i--
+			if n, err := strconv.Atoi(m[4]); err == nil {
+				i -= n
 			}
-			at = len(elements) - 1 - before
 		}
-		if at < 0 || at >= len(elements) {
-			return nil, nil
+		if i < 0 || i >= len(elements) {
+			found, val = false, nil
+			continue
 		}
-		val = elements[at]
+		val = elements[i]
 	}
-	return types.JSONDocument{Val: val}, nil
+	return val, found, true
 }

@@ -107,6 +107,21 @@ func callOperators(stmt ast.Statement) {
 	})
 }
 
+// bitOperators are the operators on bits, and the functions that they become
+// in definitions.
+var bitOperators = map[string]bool{ast.BitAndStr: true, ast.BitOrStr: true, ast.BitXorStr: true, ast.ShiftLeftStr: true, ast.ShiftRightStr: true}
+
+const bitPrefix = operatorPrefix + "bits "
+
+func callBitOperators(stmt ast.Statement) {
+	replaceExprs(reflect.ValueOf(stmt), func(e ast.Expr) ast.Expr {
+		if b, ok := e.(*ast.BinaryExpr); ok && bitOperators[b.Operator] {
+			return operatorCall(bitPrefix+b.Operator, b.Left, b.Right)
+		}
+		return e
+	})
+}
+
 func isNegation(e ast.Expr) bool {
 	u, ok := e.(*ast.UnaryExpr)
 	return ok && u.Operator == ast.MinusStr
@@ -173,6 +188,14 @@ func operatorFunctions() []gms.Function {
 	var all []gms.Function
 	for _, op := range []string{ast.PlusStr, ast.MinusStr, ast.MultStr, ast.DivStr, ast.IntDivStr, ast.ModStr, ast.BitAndStr, ast.BitOrStr, ast.BitXorStr, ast.ShiftLeftStr, ast.ShiftRightStr} {
 		all = append(all, gms.Function2{Name: operatorPrefix + op, Fn: func(l, r gms.Expression) gms.Expression { return newOperation(op, l, r) }})
+	}
+	for op := range bitOperators {
+		all = append(all, gms.Function2{Name: bitPrefix + op, Fn: func(l, r gms.Expression) gms.Expression {
+			if b := expression.NewBitOp(l, r, op); !types.IsFloat(b.Type()) {
+				return b
+			}
+			return newOperation(op, l, r)
+		}})
 	}
 	return append(all,
 		gms.Function1{Name: operatorPrefix + "neg", Fn: func(e gms.Expression) gms.Expression { return newOperation("neg", e) }},

@@ -37,6 +37,11 @@ type Options struct {
 	// Operation. Statements are then not what the engine's parser made of them.
 	Operators bool
 
+	// BitOperators gives those that to the bit operators alone of which the
+	// engine makes a DOUBLE, as it does where one side is unsigned: for
+	// definitions of views, whose arithmetic has kernels.
+	BitOperators bool
+
 	// Build may execute a node of the plan itself; nil, nil declines.
 	Build func(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowIter, error)
 

@@ -108,6 +108,8 @@ func (p *parser) rewrite(stmt ast.Statement) (ast.Statement, error) {
 	}
 	if p.e.opts.Operators {
 		callOperators(stmt)
+	} else if p.e.opts.BitOperators {
+		callBitOperators(stmt)
 	}
 	var unions []*ast.SetOp
 	recursive := false

@@ -181,7 +181,8 @@ func mendedFunctions() []gms.Function {
 		typed("convert_tz", 3, 3, timestampType, convertZone),
 		typed("json_extract", 2, 1<<16, func([]gms.Expression) gms.Type { return types.JSON }, jsonExtract),
 		gms.FunctionN{Name: "field", Fn: func(args ...gms.Expression) (gms.Expression, error) { return newField(args) }},
-		nullSafe("json_type"), nullSafe("json_length"), nullSafe("str_to_date"), nullSafe("json_contains_path"),
+		nullSafe("json_type"), nullSafe("json_length"), nullSafe("str_to_date"), nullSafe("crc32"),
+		typed("json_contains_path", 3, 1<<16, integers, jsonContainsPath),
 		gms.Function1{Name: "quote", Fn: func(e gms.Expression) gms.Expression { return &quote{expression.UnaryExpression{Child: e}} }},
 	}
 }

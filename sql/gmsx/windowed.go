@@ -1,8 +1,11 @@
 package gmsx
 
 import (
+	"strings"
+
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression/function/aggregation"
+	"github.com/dolthub/go-mysql-server/sql/types"
 	ast "github.com/dolthub/vitess/go/vt/sqlparser"
 )
 
@@ -17,6 +20,7 @@ const windowCarrier = "first"
 
 // windowAggregates are the aggregates that may have OVER.
 var windowAggregates = map[string]AggregateFactory{
+	"rank": rankSpec, "dense_rank": rankSpec, "percent_rank": rankSpec,
 	"sum": sumSpec, "avg": avgSpec, "count": countSpec,
 	"min":         engineAggregate("min", func(e gms.Expression) gms.Aggregation { return aggregation.NewMin(e) }),
 	"max":         engineAggregate("max", func(e gms.Expression) gms.Aggregation { return aggregation.NewMax(e) }),
@@ -28,6 +32,17 @@ var windowAggregates = map[string]AggregateFactory{
 	"variance":    engineAggregate("variance", func(e gms.Expression) gms.Aggregation { return aggregation.NewVarPop(e) }),
 	"var_pop":     engineAggregate("var_pop", func(e gms.Expression) gms.Aggregation { return aggregation.NewVarPop(e) }),
 	"var_samp":    engineAggregate("var_samp", func(e gms.Expression) gms.Aggregation { return aggregation.NewVarSamp(e) }),
+}
+
+// rankSpec is of RANK, DENSE_RANK and PERCENT_RANK, of which the engine takes
+// 1.5 and 1.50 for different. They have no state for rows.
+func rankSpec(args []gms.Expression) (AggregateSpec, error) {
+	if len(args) != 0 {
+		return AggregateSpec{}, gms.ErrInvalidArgumentNumber.New("rank", 0, len(args))
+	}
+	return AggregateSpec{Type: types.Uint64, New: func([]gms.Expression) (gms.AggregationBuffer, error) {
+		return nil, gms.ErrUnsupportedFeature.New("RANK without OVER")
+	}}, nil
 }
 
 // engineAggregate is an aggregate of the engine's as one of ours.
@@ -47,7 +62,11 @@ func windows() gms.Function {
 	return gms.FunctionN{Name: windowCarrier, Fn: func(args ...gms.Expression) (gms.Expression, error) {
 		name, _ := aggregateTag(args)
 		if f, ok := windowAggregates[name]; ok {
-			return newAggregation(f, name, false, args[1:])
+			a, err := newAggregation(f, name, false, args[1:])
+			if a, ok := a.(*Aggregation); ok && name == "percent_rank" {
+				a.spec.Type = types.Float64
+			}
+			return a, err
 		}
 		if len(args) != 1 {
 			return nil, gms.ErrInvalidArgumentNumber.New(windowCarrier, 1, len(args))
@@ -83,6 +102,8 @@ type windowCall struct {
 	start, end int // of the rows in buffer
 	pos        int // the current row
 	value      any
+
+	first, groups int // of RANK: the current row's first peer, and how many groups of peers there were
 }
 
 // A windowError is an error on its way through the engine's windows, which
@@ -112,6 +133,7 @@ func (w *windowCall) DefaultFramer() gms.WindowFramer {
 func (w *windowCall) StartPartition(_ *gms.Context, part gms.WindowInterval, _ gms.WindowBuffer) error {
 	w.Dispose()
 	w.part, w.pos = part, part.Start
+	w.first, w.groups = part.Start, 0
 	return nil
 }
 
@@ -133,6 +155,9 @@ func (w *windowCall) Compute(ctx *gms.Context, frame gms.WindowInterval, rows gm
 }
 
 func (w *windowCall) compute(ctx *gms.Context, frame gms.WindowInterval, rows gms.WindowBuffer) (any, error) {
+	if strings.HasSuffix(w.a.name, "rank") {
+		return w.rank(ctx, rows)
+	}
 	if w.framer == nil && w.pos < w.part.End {
 		frame = w.part
 		if len(w.a.window.OrderBy) > 0 {
@@ -175,6 +200,36 @@ func (w *windowCall) compute(ctx *gms.Context, frame gms.WindowInterval, rows gm
 	var err error
 	w.value, err = w.buffer.Eval(ctx)
 	return w.value, err
+}
+
+// rank is where the current row stands among the groups of peers.
+func (w *windowCall) rank(ctx *gms.Context, rows gms.WindowBuffer) (any, error) {
+	if w.pos >= w.part.End {
+		return nil, nil
+	}
+	same := w.pos > w.part.Start
+	if same {
+		var err error
+		if same, err = w.peers(ctx, rows[w.pos-1], rows[w.pos]); err != nil {
+			return nil, err
+		}
+	}
+	if !same {
+		w.first = w.pos
+		w.groups++
+	}
+	w.pos++
+	rank := w.first - w.part.Start
+	switch w.a.name {
+	case "dense_rank":
+		return uint64(w.groups), nil
+	case "percent_rank":
+		if n := w.part.End - w.part.Start; n > 1 {
+			return float64(rank) / float64(n-1), nil
+		}
+		return float64(0), nil
+	}
+	return uint64(rank) + 1, nil
 }
 
 // peers says whether ORDER BY holds two rows for equal.
