@@ -139,15 +139,15 @@ var forms = []form{
 	// Numbers.
 	{kNum, "(%n + %n)"}, {kNum, "(%n - %n)"}, {kNum, "(%n * %n)"}, {kNum, "(%n / %n)"}, {kNum, "(%n DIV %n)"}, {kNum, "(%n %% %n)"}, {kNum, "(- %n)"},
 	{kNum, "ABS(%n)"}, {kNum, "SIGN(%n)"}, {kNum, "FLOOR(%n)"}, {kNum, "CEIL(%n)"}, {kNum, "ROUND(%n)"}, {kNum, "ROUND(%n, %l)"}, {kNum, "TRUNCATE(%n, %l)"},
-	{kNum, "MOD(%n, %n)"}, {kNum, "POW(%i, %i)"}, {kNum, "SQRT(%n)"}, {kNum, "EXP(%i)"}, {kNum, "LN(%n)"}, {kNum, "LOG10(%n)"}, {kNum, "LOG2(%n)"},
+	{kNum, "MOD(%n, %n)"}, {kNum, "POW(%i, %i)"}, {kNum, "SQRT(%n)"}, {kNum, "EXP(%i)"}, {kNum, "ROUND(LN(%i), 9)"}, {kNum, "ROUND(LOG10(%i), 9)"}, {kNum, "ROUND(LOG2(%i), 9)"},
 	{kNum, "GREATEST(%n, %n)"}, {kNum, "LEAST(%n, %n, %n)"}, {kNum, "COALESCE(%n, %n)"}, {kNum, "IFNULL(%n, %n)"}, {kNum, "NULLIF(%n, %n)"}, {kNum, "IF(%b, %n, %n)"},
 	{kNum, "CASE WHEN %b THEN %n ELSE %n END"}, {kNum, "CASE WHEN %b THEN %n END"}, {kNum, "CASE %n WHEN %n THEN %n WHEN %n THEN %n ELSE %n END"},
 	{kNum, "CAST(%n AS SIGNED)"}, {kNum, "CAST(ABS(%i) AS UNSIGNED)"}, {kNum, "CAST(%n AS DECIMAL(12,3))"}, {kNum, "CAST(%n AS DOUBLE)"}, {kNum, "CAST(%s AS SIGNED)"},
 	{kNum, "CAST(%s AS UNSIGNED)"}, {kNum, "CAST(%s AS DECIMAL(10,2))"}, {kNum, "CAST(%s AS DOUBLE)"}, {kNum, "(%s + 0)"}, {kNum, "(%i & %i)"}, {kNum, "(%i | %i)"}, {kNum, "(%i ^ %i)"}, {kNum, "(%i << 2)"}, {kNum, "(%n >> 1)"}, {kNum, "(~%i)"},
-	{kNum, "BIT_COUNT(%n)"}, {kNum, "(%b + 0)"}, {kNum, "%i"}, {kNum, "CRC32(%s)"},
+	{kNum, "BIT_COUNT(%i)"}, {kNum, "(%b + 0)"}, {kNum, "%i"}, {kNum, "CRC32(%s)"},
 
 	// Small integers.
-	{kInt, "LENGTH(%s)"}, {kInt, "CHAR_LENGTH(%s)"}, {kInt, "ASCII(%s)"}, {kInt, "ORD(%s)"}, {kInt, "LOCATE(%s, %s)"}, {kInt, "LOCATE('b', %s, 2)"}, {kInt, "INSTR(%s, %s)"}, {kInt, "STRCMP(%s, %s)"},
+	{kInt, "LENGTH(%s)"}, {kInt, "CHAR_LENGTH(%s)"}, {kInt, "ASCII(%s)"}, {kInt, "LOCATE(%s, %s)"}, {kInt, "LOCATE('b', %s, 2)"}, {kInt, "INSTR(%s, %s)"}, {kInt, "STRCMP(%s, %s)"},
 	{kInt, "FIELD(%s, %s, %s)"}, {kInt, "FIELD(%n, %n, %n)"}, {kInt, "FIND_IN_SET('b', %s)"}, {kInt, "YEAR(%t)"}, {kInt, "MONTH(%a)"}, {kInt, "DAY(%t)"}, {kInt, "HOUR(%t)"}, {kInt, "MINUTE(%t)"},
 	{kInt, "SECOND(%t)"}, {kInt, "MICROSECOND(%t)"}, {kInt, "QUARTER(%a)"}, {kInt, "WEEK(%a)"}, {kInt, "WEEK(%t, 3)"}, {kInt, "WEEKDAY(%a)"}, {kInt, "DAYOFWEEK(%t)"}, {kInt, "DAYOFYEAR(%a)"},
 	{kInt, "YEARWEEK(%a)"}, {kInt, "WEEKOFYEAR(%a)"}, {kInt, "DATEDIFF(%t, %a)"}, {kInt, "TIMESTAMPDIFF(SECOND, %t, %t)"}, {kInt, "TIMESTAMPDIFF(DAY, %a, %t)"}, {kInt, "TIMESTAMPDIFF(MONTH, %t, %a)"},
@@ -164,12 +164,12 @@ var forms = []form{
 	{kStr, "CASE WHEN %b THEN %s ELSE %s END"}, {kStr, "CASE %s WHEN %s THEN %s ELSE %s END"}, {kStr, "GREATEST(%s, %s)"}, {kStr, "LEAST(%s, %s)"}, {kStr, "IFNULL(%n, %s)"}, {kStr, "COALESCE(%n, %s)"}, {kStr, "COALESCE(CAST(%t AS DATETIME), %s)"}, {kStr, "IF(%b, %n, %s)"},
 	{kStr, "DATE_FORMAT(%t, '%%Y-%%m-%%d %%H:%%i:%%s')"}, {kStr, "DATE_FORMAT(%t, '%%W %%M %%e %%Y %%h:%%i %%p %%f')"}, {kStr, "DATE_FORMAT(%a, '%%x-W%%v')"}, {kStr, "DATE_FORMAT(%a, '%%X %%V %%U %%u %%j %%w %%a %%b %%c %%D %%y')"}, {kStr, "DATE_FORMAT(%t, '%%T %%r %%k %%l %%S')"}, {kStr, "DATE_FORMAT(%t, '%%Y-%%m-01')"},
 	{kStr, "DAYNAME(%a)"}, {kStr, "MONTHNAME(%t)"}, {kStr, "MID(%s, 2, 1)"},
-	{kStr, "JSON_UNQUOTE(JSON_EXTRACT(%j, '$.a'))"}, {kStr, "JSON_TYPE(%j)"}, {kStr, "JSON_VALUE(%j, '$.a')"}, {kStr, "REGEXP_REPLACE(%s, '[ab]', 'X')"},
+	{kStr, "JSON_UNQUOTE(JSON_EXTRACT(%j, '$.a'))"}, {kStr, "JSON_TYPE(%j)"}, {kStr, "REGEXP_REPLACE(%s, '[ab]', 'X')"},
 
 	// Times.
 	{kTime, "(%t + INTERVAL %m DAY)"}, {kTime, "(%t - INTERVAL %m HOUR)"}, {kTime, "(%t + INTERVAL %m MONTH)"}, {kTime, "(%t - INTERVAL 1 YEAR)"}, {kTime, "(%t + INTERVAL 90 SECOND)"}, {kTime, "(%t + INTERVAL 1 MICROSECOND)"}, {kTime, "(%t - INTERVAL 1 WEEK)"}, {kTime, "(%t + INTERVAL 1 QUARTER)"},
 	{kTime, "DATE_ADD(%t, INTERVAL %m MINUTE)"}, {kTime, "DATE_SUB(%t, INTERVAL 1 DAY)"}, {kTime, "TIMESTAMP(%a)"}, {kTime, "TIMESTAMP(%t)"}, {kTime, "CAST(%t AS DATETIME)"}, {kTime, "CAST(%t AS DATETIME(3))"}, {kTime, "CAST(%a AS DATETIME)"}, {kTime, "COALESCE(%t, %t)"}, {kTime, "IFNULL(%t, %a)"}, {kTime, "GREATEST(%t, %t)"}, {kTime, "LEAST(%t, %t)"},
-	{kTime, "IF(%b, %t, %t)"}, {kTime, "CASE WHEN %b THEN %t ELSE %t END"}, {kTime, "FROM_UNIXTIME(ABS(%i) + 1)"}, {kTime, "TIMESTAMPADD(HOUR, 3, %t)"}, {kTime, "STR_TO_DATE('2026-01-02 03:04:05', '%%Y-%%m-%%d %%H:%%i:%%s')"}, {kTime, "NULLIF(%t, %t)"},
+	{kTime, "IF(%b, %t, %t)"}, {kTime, "CASE WHEN %b THEN %t ELSE %t END"}, {kTime, "FROM_UNIXTIME(ABS(%i) %% 1000000 + 1)"}, {kTime, "TIMESTAMPADD(HOUR, 3, %t)"}, {kTime, "STR_TO_DATE('2026-01-02 03:04:05', '%%Y-%%m-%%d %%H:%%i:%%s')"}, {kTime, "NULLIF(%t, %t)"},
 	{kDate, "DATE(%t)"}, {kDate, "CAST(%t AS DATE)"}, {kDate, "(%a + INTERVAL %m DAY)"}, {kDate, "(%a - INTERVAL 1 MONTH)"}, {kDate, "LAST_DAY(%t)"}, {kDate, "COALESCE(%a, %a)"}, {kDate, "IF(%b, %a, %a)"}, {kDate, "GREATEST(%a, %a)"}, {kDate, "MAKEDATE(YEAR(%a), DAYOFYEAR(%a))"},
 	{kDate, "STR_TO_DATE('20260102', '%%Y%%m%%d')"}, {kDate, "STR_TO_DATE(%s, '%%Y-%%m-%%d')"}, {kDate, "DATE_SUB(%a, INTERVAL WEEKDAY(%a) DAY)"}, {kDate, "CAST('2026-02-03' AS DATE)"}, {kDate, "FROM_DAYS(TO_DAYS(%a))"}, {kDate, "CASE WHEN %b THEN %a END"}, {kDate, "DATE_ADD(%a, INTERVAL 1 YEAR)"},
 
@@ -181,7 +181,7 @@ var forms = []form{
 var aggregateForms = []form{
 	{kNum, "COUNT(*)"}, {kNum, "COUNT(%x)"}, {kNum, "COUNT(DISTINCT %x)"}, {kNum, "COUNT(DISTINCT %n, %s)"}, {kNum, "SUM(%n)"}, {kNum, "AVG(%n)"}, {kNum, "MIN(%n)"}, {kNum, "MAX(%n)"}, {kNum, "SUM(DISTINCT %n)"}, {kNum, "AVG(DISTINCT %n)"},
 	{kStr, "MIN(%s)"}, {kStr, "MAX(%s)"}, {kTime, "MIN(%t)"}, {kTime, "MAX(%t)"}, {kDate, "MIN(%a)"}, {kDate, "MAX(%a)"}, {kNum, "STDDEV(%i + 0e0)"}, {kNum, "STDDEV_SAMP(%i + 0e0)"}, {kNum, "VARIANCE(%i + 0e0)"}, {kNum, "VAR_SAMP(%i + 0e0)"},
-	{kNum, "BIT_AND(%i)"}, {kNum, "BIT_OR(%i)"}, {kNum, "BIT_XOR(%i)"}, {kStr, "GROUP_CONCAT(DISTINCT %s ORDER BY %G)"}, {kStr, "GROUP_CONCAT(DISTINCT %n ORDER BY %G DESC SEPARATOR '|')"}, {kStr, "GROUP_CONCAT(%s ORDER BY %G SEPARATOR '')"},
+	{kNum, "BIT_AND(%i)"}, {kNum, "BIT_OR(%i)"}, {kNum, "BIT_XOR(%i)"}, {kStr, "GROUP_CONCAT(DISTINCT %s ORDER BY %G)"}, {kStr, "GROUP_CONCAT(DISTINCT (%i + 0) ORDER BY (%G + 0) DESC SEPARATOR '|')"}, {kStr, "GROUP_CONCAT(%s ORDER BY %G SEPARATOR '')"},
 	{kNum, "SUM(%b)"}, {kNum, "SUM(CASE WHEN %b THEN 1 ELSE 0 END)"}, {kNum, "COUNT(IF(%b, 1, NULL))"}, {kNum, "SUM(IF(%b, %n, 0))"}, {kNum, "MAX(%b)"}, {kNum, "(SUM(%n) / COUNT(*))"}, {kNum, "(MAX(%n) - MIN(%n))"}, {kNum, "ROUND(AVG(%n), 1)"}, {kNum, "COALESCE(SUM(%n), 0)"},
 }
 
@@ -332,7 +332,7 @@ var literals = map[kind][]string{
 	kNum: {"0", "1", "2", "-1", "3", "10", "42", "1.5", "-2.5", "0.1", "2.50", "1e0", "2.5e0", "NULL", "100", "9007199254740993", "18446744073709551615", "-3", "0.01", "1000000"},
 	kInt: {"0", "1", "2", "3", "7", "10", "-1", "255", "NULL"},
 	kStr: {"'a'", "'A'", "''", "' '", "'ab'", "'abc'", "'a '", "'12'", "'12abc'", "'ż'", "'😀'", "'1'", "'0'", "NULL", "'2026-01-02'", "'%'", "','", "'b'", "'1.5'"},
-	kTime: {"'2026-01-01 00:00:00'", "CAST('2026-01-02 03:04:05' AS DATETIME)", "'2026-01-01'", "NULL", "CAST('1970-01-01 00:00:00' AS DATETIME)", "'2024-02-29 12:00:00'", "CAST('2026-01-02 03:04:05.678900' AS DATETIME(6))", "CAST('2026-01-01' AS DATE)",
+	kTime: {"'2026-01-01 00:00:00'", "CAST('2026-01-02 03:04:05' AS DATETIME)", "NULL", "CAST('1970-01-01 00:00:00' AS DATETIME)", "'2024-02-29 12:00:00'", "CAST('2026-01-02 03:04:05.678900' AS DATETIME(6))", "CAST('2026-01-01' AS DATE)",
 		"'2026-01-01 23:59:59.999999'"},
 	kDate: {"CAST('2026-01-01' AS DATE)", "'2026-01-02'", "CAST('2024-02-29' AS DATE)", "NULL", "CAST('2025-12-29' AS DATE)"},
 	kBool: {"TRUE", "FALSE", "NULL", "1", "0"},

@@ -241,31 +241,16 @@ func rowsEqual(op string, l, r ast.ValTuple) ast.Expr {
 // type of x, and takes ” for NULL. What may become a join, as a condition of
 // its own with values of one type, is left to it.
 func exactSubqueries(_ *gms.Context, n gms.Node) (gms.Node, error) {
-	out, _, err := transform.NodeWithOpaque(n, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
-		joined := map[gms.Expression]bool{}
-		if f, ok := n.(*plan.Filter); ok {
-			for _, c := range expression.SplitConjunction(f.Expression) {
-				if not, ok := c.(*expression.Not); ok {
-					c = not.Child
-				}
-				if in, ok := c.(*plan.InSubquery); ok {
-					if kind, ok := subqueryKind(in); ok && kind == keySame && ofNode(in.LeftChild, f.Child) {
-						joined[in] = true
-					}
-				}
-			}
+	out, _, err := transform.NodeExprsWithOpaque(n, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
+		in, ok := e.(*plan.InSubquery)
+		if !ok {
+			return e, transform.SameTree, nil
 		}
-		return transform.OneNodeExpressions(n, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
-			in, ok := e.(*plan.InSubquery)
-			if !ok || joined[in] {
-				return e, transform.SameTree, nil
-			}
-			kind, ok := subqueryKind(in)
-			if !ok {
-				return e, transform.SameTree, nil
-			}
-			return &inSubquery{left: in.LeftChild, sub: in.RightChild.(*plan.Subquery), kind: kind}, transform.NewTree, nil
-		})
+		kind, ok := subqueryKind(in)
+		if !ok {
+			return e, transform.SameTree, nil
+		}
+		return &inSubquery{left: in.LeftChild, sub: in.RightChild.(*plan.Subquery), kind: kind}, transform.NewTree, nil
 	})
 	return out, err
 }
@@ -376,24 +361,4 @@ func (in *inSubquery) index(ctx *gms.Context, vals []any) error {
 		in.keys[key] = struct{}{}
 	}
 	return nil
-}
-
-// ofNode says whether e has columns, and all of them are of tables below n.
-func ofNode(e gms.Expression, n gms.Node) bool {
-	tables := map[gms.TableId]bool{}
-	transform.Inspect(n, func(n gms.Node) bool {
-		if t, ok := n.(plan.TableIdNode); ok {
-			tables[t.Id()] = true
-		}
-		return true
-	})
-	some, all := false, true
-	gms.Inspect(e, func(e gms.Expression) bool {
-		if gf, ok := e.(*expression.GetField); ok {
-			some = true
-			all = all && tables[gf.TableId()]
-		}
-		return true
-	})
-	return some && all
 }

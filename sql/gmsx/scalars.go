@@ -11,6 +11,7 @@ import (
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/expression/function"
+	"github.com/dolthub/go-mysql-server/sql/expression/function/json"
 	"github.com/dolthub/go-mysql-server/sql/types"
 	querypb "github.com/dolthub/vitess/go/vt/proto/query"
 	"github.com/shopspring/decimal"
@@ -181,7 +182,32 @@ func mendedFunctions() []gms.Function {
 		typed("convert_tz", 3, 3, timestampType, convertZone),
 		typed("json_extract", 2, 1<<16, func([]gms.Expression) gms.Type { return types.JSON }, jsonExtract),
 		gms.FunctionN{Name: "field", Fn: func(args ...gms.Expression) (gms.Expression, error) { return newField(args) }},
-		nullSafe("json_type"), nullSafe("json_length"), nullSafe("str_to_date"), nullSafe("crc32"),
+		nullSafe("json_type"), nullSafe("str_to_date"), nullSafe("crc32"),
+		typed("json_length", 1, 2, integers, func(ctx *gms.Context, _ gms.Type, args []gms.Expression, vals []any) (any, error) {
+			path := any("$")
+			if len(vals) > 1 {
+				path = vals[1]
+			}
+			val, found, ok := jsonLookup(ctx, vals[0], path)
+			if !ok {
+				e, err := json.NewJsonLength(args...)
+				if err != nil {
+					return nil, err
+				}
+				return e.Eval(ctx, nil)
+			}
+			if !found {
+				return nil, nil
+			}
+			switch val := val.(type) {
+			case map[string]any:
+				return int64(len(val)), nil
+			case []any:
+				return int64(len(val)), nil
+			}
+			return int64(1), nil
+		}),
+		typed("format", 2, 2, text, formatNumber),
 		typed("json_contains_path", 3, 1<<16, integers, jsonContainsPath),
 		gms.Function1{Name: "quote", Fn: func(e gms.Expression) gms.Expression { return &quote{expression.UnaryExpression{Child: e}} }},
 	}
@@ -1189,4 +1215,37 @@ func convertZone(ctx *gms.Context, _ gms.Type, args []gms.Expression, vals []any
 		return t, nil
 	}
 	return e.Eval(ctx, nil)
+}
+
+// formatNumber is FORMAT(x, decimals): rounded, with commas at the thousands.
+func formatNumber(ctx *gms.Context, _ gms.Type, _ []gms.Expression, vals []any) (any, error) {
+	n, err := toNumber(ctx, vals[0])
+	if err != nil {
+		return nil, err
+	}
+	p, err := places(ctx, vals)
+	if err != nil {
+		return nil, err
+	}
+	p = max(0, p)
+	d := toDecimal(n)
+	if f, ok := n.(float64); ok {
+		d = toDecimal(scaled(f, p, math.RoundToEven))
+	}
+	whole, frac, _ := strings.Cut(d.StringFixed(p), ".")
+	sign := ""
+	if strings.HasPrefix(whole, "-") {
+		sign, whole = "-", whole[1:]
+	}
+	var b strings.Builder
+	for i, digit := range whole {
+		if i > 0 && (len(whole)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(digit)
+	}
+	if frac != "" {
+		b.WriteString("." + frac)
+	}
+	return sign + b.String(), nil
 }

@@ -181,9 +181,15 @@ func unionSide(n gms.Node) (side, bool) {
 				ok = false
 				break
 			}
+			name, again := schema[i].Name, false
+			if a, is := e.(*expression.Alias); is {
+				name, again = a.Name(), true
+			}
 			s.exprs = append(s.exprs, retype(gf, schema[i].Type))
-			s.names = append(s.names, schema[i].Name)
-			s.aliased = append(s.aliased, e != gms.Expression(gf))
+			s.names = append(s.names, name)
+			s.aliased = append(s.aliased, again)
+			// The types below may have changed since the planner looked.
+			s.converts = s.converts || !schema[i].Type.Equals(gf.Type())
 		}
 		if ok && s.converts {
 			return s, true
