@@ -143,7 +143,7 @@ var forms = []form{
 	{kNum, "GREATEST(%n, %n)"}, {kNum, "LEAST(%n, %n, %n)"}, {kNum, "COALESCE(%n, %n)"}, {kNum, "IFNULL(%n, %n)"}, {kNum, "NULLIF(%n, %n)"}, {kNum, "IF(%b, %n, %n)"},
 	{kNum, "CASE WHEN %b THEN %n ELSE %n END"}, {kNum, "CASE WHEN %b THEN %n END"}, {kNum, "CASE %n WHEN %n THEN %n WHEN %n THEN %n ELSE %n END"},
 	{kNum, "CAST(%n AS SIGNED)"}, {kNum, "CAST(ABS(%i) AS UNSIGNED)"}, {kNum, "CAST(%n AS DECIMAL(12,3))"}, {kNum, "CAST(%n AS DOUBLE)"}, {kNum, "CAST(%s AS SIGNED)"},
-	{kNum, "CAST(%s AS UNSIGNED)"}, {kNum, "CAST(%s AS DECIMAL(10,2))"}, {kNum, "CAST(%s AS DOUBLE)"}, {kNum, "(%s + 0)"}, {kNum, "(%i & %i)"}, {kNum, "(%i | %i)"}, {kNum, "(%i ^ %i)"}, {kNum, "(%i << 2)"}, {kNum, "(%n >> 1)"}, {kNum, "(~%i)"},
+	{kNum, "CAST(%s AS UNSIGNED)"}, {kNum, "CAST(%s AS DECIMAL(10,2))"}, {kNum, "CAST(%s AS DOUBLE)"}, {kNum, "(%s + 0)"}, {kNum, "(%i & %i)"}, {kNum, "(%i | %i)"}, {kNum, "(%i ^ %i)"}, {kNum, "(%i << 2)"}, {kNum, "(%i >> 1)"}, {kNum, "(~%i)"},
 	{kNum, "BIT_COUNT(%i)"}, {kNum, "(%b + 0)"}, {kNum, "%i"}, {kNum, "CRC32(%s)"},
 
 	// Small integers.
@@ -179,7 +179,7 @@ var forms = []form{
 
 // aggregateForms are aggregates.
 var aggregateForms = []form{
-	{kNum, "COUNT(*)"}, {kNum, "COUNT(%x)"}, {kNum, "COUNT(DISTINCT %x)"}, {kNum, "COUNT(DISTINCT %n, %s)"}, {kNum, "SUM(%n)"}, {kNum, "AVG(%n)"}, {kNum, "MIN(%n)"}, {kNum, "MAX(%n)"}, {kNum, "SUM(DISTINCT %n)"}, {kNum, "AVG(DISTINCT %n)"},
+	{kNum, "COUNT(*)"}, {kNum, "COUNT(%x)"}, {kNum, "COUNT(DISTINCT %x)"}, {kNum, "COUNT(DISTINCT %n, %s)"}, {kNum, "SUM(%n)"}, {kNum, "AVG(%n)"}, {kNum, "MIN(%n)"}, {kNum, "MAX(%n)"}, {kNum, "SUM(DISTINCT %i)"}, {kNum, "AVG(DISTINCT %i)"},
 	{kStr, "MIN(%s)"}, {kStr, "MAX(%s)"}, {kTime, "MIN(%t)"}, {kTime, "MAX(%t)"}, {kDate, "MIN(%a)"}, {kDate, "MAX(%a)"}, {kNum, "STDDEV(%i + 0e0)"}, {kNum, "STDDEV_SAMP(%i + 0e0)"}, {kNum, "VARIANCE(%i + 0e0)"}, {kNum, "VAR_SAMP(%i + 0e0)"},
 	{kNum, "BIT_AND(%i)"}, {kNum, "BIT_OR(%i)"}, {kNum, "BIT_XOR(%i)"}, {kStr, "GROUP_CONCAT(DISTINCT %s ORDER BY %G)"}, {kStr, "GROUP_CONCAT(DISTINCT (%i + 0) ORDER BY (%G + 0) DESC SEPARATOR '|')"}, {kStr, "GROUP_CONCAT(%s ORDER BY %G SEPARATOR '')"},
 	{kNum, "SUM(%b)"}, {kNum, "SUM(CASE WHEN %b THEN 1 ELSE 0 END)"}, {kNum, "COUNT(IF(%b, 1, NULL))"}, {kNum, "SUM(IF(%b, %n, 0))"}, {kNum, "MAX(%b)"}, {kNum, "(SUM(%n) / COUNT(*))"}, {kNum, "(MAX(%n) - MIN(%n))"}, {kNum, "ROUND(AVG(%n), 1)"}, {kNum, "COALESCE(SUM(%n), 0)"},

@@ -133,8 +133,18 @@ func (a *Aggregation) NewBuffer() (gms.AggregationBuffer, error) {
 
 // WithWindow is the call with OVER.
 func (a *Aggregation) WithWindow(w *gms.WindowDefinition) gms.WindowAdaptableExpression {
-	cp := *a
-	cp.window = w
+	cp, own := *a, *w
+	own.PartitionBy = slices.Clone(w.PartitionBy)
+	for i, e := range own.PartitionBy {
+		// The engine's partitions are of values that are the same, not equal.
+		switch t := e.Type(); {
+		case types.IsDecimal(t):
+			own.PartitionBy[i] = newJoinKey(e, keyExact, "")
+		case isTime(t):
+			own.PartitionBy[i] = newJoinKey(e, keyMoment, "")
+		}
+	}
+	cp.window = &own
 	return &cp
 }
 

@@ -270,7 +270,7 @@ func subqueryKind(in *plan.InSubquery) (keyKind, bool) {
 	switch {
 	case kind == keyNone && asTimes(l, r):
 		kind = keyMoment
-	case kind == keyNone && types.IsTextOnly(l) && types.IsTextOnly(r):
+	case kind == keyNone && (types.IsTextOnly(l) && types.IsTextOnly(r) || l == types.Null || r == types.Null):
 		kind = keySame
 	}
 	return kind, kind != keyNone

@@ -472,12 +472,27 @@ func makeHidden(op operator, in bool, all []gms.Expression) *hidden {
 	h := &hidden{op: op, in: in, all: all}
 	for _, v := range all[1:] {
 		var e gms.Expression
-		if !asNumbers(all[0].Type(), v.Type()) && !asTimes(all[0].Type(), v.Type()) {
+		if !asNumbers(all[0].Type(), v.Type()) && (!asTimes(all[0].Type(), v.Type()) || noTime(all[0]) || noTime(v)) {
 			e = op.make(all[0], v)
 		}
 		h.engines = append(h.engines, e)
 	}
 	return h
+}
+
+// noTime says that e is a text that is no time, of which the engine says so
+// where it is compared with one.
+func noTime(e gms.Expression) bool {
+	l, ok := e.(*expression.Literal)
+	if !ok || !types.IsTextOnly(e.Type()) {
+		return false
+	}
+	s, ok := textOf(l.Value())
+	if !ok {
+		return false
+	}
+	_, ok = parseTime(s)
+	return !ok
 }
 
 // asNumbers says whether values of the types compare as numbers.

@@ -80,13 +80,6 @@ func callOperators(stmt ast.Statement) {
 			case ast.TildaStr:
 				return operatorCall(operatorPrefix+"~", e.Expr)
 			}
-		case *ast.FuncExpr:
-			if e.Over != nil {
-				for i, by := range e.Over.PartitionBy {
-					e.Over.PartitionBy[i] = operatorCall(operatorPrefix+"key", by)
-				}
-			}
-			return e
 		case *ast.TimestampFuncExpr:
 			switch e.Name {
 			case "timestampadd":
@@ -206,14 +199,6 @@ func operatorFunctions() []gms.Function {
 	}
 	return append(all,
 		gms.Function1{Name: operatorPrefix + "neg", Fn: func(e gms.Expression) gms.Expression { return newOperation("neg", e) }},
-		// The engine's partitions are of values that are the same, not equal.
-		gms.Function1{Name: operatorPrefix + "key", Fn: func(e gms.Expression) gms.Expression {
-			kind := keySame
-			if types.IsDecimal(e.Type()) {
-				kind = keyExact
-			}
-			return newJoinKey(e, kind, "")
-		}},
 		gms.Function1{Name: operatorPrefix + "~", Fn: func(e gms.Expression) gms.Expression { return newOperation("~", e) }},
 		gms.FunctionN{Name: operatorPrefix + "cast", Fn: func(args ...gms.Expression) (gms.Expression, error) { return newCast(args) }},
 	)
