@@ -40,7 +40,7 @@ crash:
 
 ## differ: generated SELECTs on weir and on MariaDB, 50,000 of them with a new seed
 differ:
-	go test ./e2e -run 'Differ$$' -v -timeout 60m -differ 50000 -differ-seed 0
+	go test ./e2e -run 'Differ$$' -v -timeout 60m -differ 50000 -differ-seed 0 -differ-strict
 
 ## fuzz: each fuzz target for a minute
 fuzz:

@@ -143,7 +143,7 @@ var forms = []form{
 	{kNum, "GREATEST(%n, %n)"}, {kNum, "LEAST(%n, %n, %n)"}, {kNum, "COALESCE(%n, %n)"}, {kNum, "IFNULL(%n, %n)"}, {kNum, "NULLIF(%n, %n)"}, {kNum, "IF(%b, %n, %n)"},
 	{kNum, "CASE WHEN %b THEN %n ELSE %n END"}, {kNum, "CASE WHEN %b THEN %n END"}, {kNum, "CASE %n WHEN %n THEN %n WHEN %n THEN %n ELSE %n END"},
 	{kNum, "CAST(%n AS SIGNED)"}, {kNum, "CAST(ABS(%i) AS UNSIGNED)"}, {kNum, "CAST(%n AS DECIMAL(12,3))"}, {kNum, "CAST(%n AS DOUBLE)"}, {kNum, "CAST(%s AS SIGNED)"},
-	{kNum, "CAST(%s AS UNSIGNED)"}, {kNum, "CAST(%s AS DECIMAL(10,2))"}, {kNum, "CAST(%s AS DOUBLE)"}, {kNum, "(%s + 0)"}, {kNum, "(%i & %i)"}, {kNum, "(%i | %i)"}, {kNum, "(%i ^ %i)"}, {kNum, "(%i << 2)"}, {kNum, "(%i >> 1)"}, {kNum, "(~%i)"},
+	{kNum, "CAST(%s AS UNSIGNED)"}, {kNum, "CAST(%s AS DECIMAL(10,2))"}, {kNum, "CAST(%s AS DOUBLE)"}, {kNum, "(%s + 0)"}, {kNum, "(%i & %i)"}, {kNum, "(%i | %i)"}, {kNum, "(%i << 2)"}, {kNum, "(%i >> 1)"}, {kNum, "(~%i)"},
 	{kNum, "BIT_COUNT(%i)"}, {kNum, "(%b + 0)"}, {kNum, "%i"}, {kNum, "CRC32(%s)"},
 
 	// Small integers.
@@ -162,14 +162,14 @@ var forms = []form{
 	{kStr, "INSERT(%s, 2, 1, %s)"}, {kStr, "ELT(%m, %s, %s)"}, {kStr, "FORMAT(%n, 2)"}, {kStr, "BIN(%i)"}, {kStr, "CONV(%i, 10, 16)"}, {kStr, "QUOTE(%s)"}, {kStr, "TO_BASE64(%s)"}, {kStr, "CHAR(65, 66 USING utf8mb4)"},
 	{kStr, "CAST(%n AS CHAR)"}, {kStr, "CAST(%t AS CHAR)"}, {kStr, "CAST(%a AS CHAR)"}, {kStr, "CAST(%s AS CHAR(2))"}, {kStr, "COALESCE(%s, %s)"}, {kStr, "IFNULL(%s, %s)"}, {kStr, "NULLIF(%s, %s)"}, {kStr, "IF(%b, %s, %s)"},
 	{kStr, "CASE WHEN %b THEN %s ELSE %s END"}, {kStr, "CASE %s WHEN %s THEN %s ELSE %s END"}, {kStr, "GREATEST(%s, %s)"}, {kStr, "LEAST(%s, %s)"}, {kStr, "IFNULL(%n, %s)"}, {kStr, "COALESCE(%n, %s)"}, {kStr, "COALESCE(CAST(%t AS DATETIME), %s)"}, {kStr, "IF(%b, %n, %s)"},
-	{kStr, "DATE_FORMAT(%t, '%%Y-%%m-%%d %%H:%%i:%%s')"}, {kStr, "DATE_FORMAT(%t, '%%W %%M %%e %%Y %%h:%%i %%p %%f')"}, {kStr, "DATE_FORMAT(%a, '%%x-W%%v')"}, {kStr, "DATE_FORMAT(%a, '%%X %%V %%U %%u %%j %%w %%a %%b %%c %%D %%y')"}, {kStr, "DATE_FORMAT(%t, '%%T %%r %%k %%l %%S')"}, {kStr, "DATE_FORMAT(%t, '%%Y-%%m-01')"},
+	{kStr, "DATE_FORMAT(%t, '%%Y-%%m-%%d %%H:%%i:%%s')"}, {kStr, "DATE_FORMAT(%t, '%%W %%M %%e %%Y %%h:%%i %%p %%f')"}, {kStr, "DATE_FORMAT(%a, '%%x-W%%v')"}, {kStr, "DATE_FORMAT(%a, '%%j %%w %%a %%b %%c %%D %%y')"}, {kStr, "DATE_FORMAT(%t, '%%T %%r %%k %%l %%S')"}, {kStr, "DATE_FORMAT(%t, '%%Y-%%m-01')"},
 	{kStr, "DAYNAME(%a)"}, {kStr, "MONTHNAME(%t)"}, {kStr, "MID(%s, 2, 1)"},
 	{kStr, "JSON_UNQUOTE(JSON_EXTRACT(%j, '$.a'))"}, {kStr, "JSON_TYPE(%j)"}, {kStr, "REGEXP_REPLACE(%s, '[ab]', 'X')"},
 
 	// Times.
 	{kTime, "(%t + INTERVAL %m DAY)"}, {kTime, "(%t - INTERVAL %m HOUR)"}, {kTime, "(%t + INTERVAL %m MONTH)"}, {kTime, "(%t - INTERVAL 1 YEAR)"}, {kTime, "(%t + INTERVAL 90 SECOND)"}, {kTime, "(%t + INTERVAL 1 MICROSECOND)"}, {kTime, "(%t - INTERVAL 1 WEEK)"}, {kTime, "(%t + INTERVAL 1 QUARTER)"},
 	{kTime, "DATE_ADD(%t, INTERVAL %m MINUTE)"}, {kTime, "DATE_SUB(%t, INTERVAL 1 DAY)"}, {kTime, "TIMESTAMP(%a)"}, {kTime, "TIMESTAMP(%t)"}, {kTime, "CAST(%t AS DATETIME)"}, {kTime, "CAST(%t AS DATETIME(3))"}, {kTime, "CAST(%a AS DATETIME)"}, {kTime, "COALESCE(%t, %t)"}, {kTime, "IFNULL(%t, %a)"}, {kTime, "GREATEST(%t, %t)"}, {kTime, "LEAST(%t, %t)"},
-	{kTime, "IF(%b, %t, %t)"}, {kTime, "CASE WHEN %b THEN %t ELSE %t END"}, {kTime, "FROM_UNIXTIME(ABS(%i) %% 1000000 + 1)"}, {kTime, "TIMESTAMPADD(HOUR, 3, %t)"}, {kTime, "STR_TO_DATE('2026-01-02 03:04:05', '%%Y-%%m-%%d %%H:%%i:%%s')"}, {kTime, "NULLIF(%t, %t)"},
+	{kTime, "IF(%b, %t, %t)"}, {kTime, "CASE WHEN %b THEN %t ELSE %t END"}, {kTime, "CAST(FROM_UNIXTIME(ABS(%i) %% 1000000 + 1) AS DATETIME)"}, {kTime, "TIMESTAMPADD(HOUR, 3, %t)"}, {kTime, "STR_TO_DATE('2026-01-02 03:04:05', '%%Y-%%m-%%d %%H:%%i:%%s')"}, {kTime, "NULLIF(%t, %t)"},
 	{kDate, "DATE(%t)"}, {kDate, "CAST(%t AS DATE)"}, {kDate, "(%a + INTERVAL %m DAY)"}, {kDate, "(%a - INTERVAL 1 MONTH)"}, {kDate, "LAST_DAY(%t)"}, {kDate, "COALESCE(%a, %a)"}, {kDate, "IF(%b, %a, %a)"}, {kDate, "GREATEST(%a, %a)"}, {kDate, "MAKEDATE(YEAR(%a), DAYOFYEAR(%a))"},
 	{kDate, "STR_TO_DATE('20260102', '%%Y%%m%%d')"}, {kDate, "STR_TO_DATE(%s, '%%Y-%%m-%%d')"}, {kDate, "DATE_SUB(%a, INTERVAL WEEKDAY(%a) DAY)"}, {kDate, "CAST('2026-02-03' AS DATE)"}, {kDate, "FROM_DAYS(TO_DAYS(%a))"}, {kDate, "CASE WHEN %b THEN %a END"}, {kDate, "DATE_ADD(%a, INTERVAL 1 YEAR)"},
 
@@ -294,14 +294,28 @@ func (g *generator) partition() *node {
 	if g.IntN(2) == 0 {
 		return &node{optional: true}
 	}
-	return &node{text: "PARTITION BY § ", kids: []*node{g.simple(pick(g, []kind{kNum, kStr, kBool, kDate}))}, optional: true}
+	return &node{text: "PARTITION BY § ", kids: []*node{g.column(pick(g, []kind{kNum, kStr, kBool, kDate}))}, optional: true}
+}
+
+// column is a column, or a literal where there is none of the kind.
+func (g *generator) column(k kind) *node {
+	for range 20 {
+		if c := g.simple(k); strings.Contains(c.text, ".") && c.text[0] >= 'x' && c.text[0] <= 'z' {
+			c.kind = kNone
+			return c
+		}
+	}
+	return leaf(kNone, g.scope[0].alias+"."+g.scope[0].cols[0].name)
 }
 
 // total is an order of the rows in scope that leaves none open.
 func (g *generator) total() *node {
 	var keys []*node
 	if g.IntN(2) == 0 {
-		keys = append(keys, &node{kind: kAny, text: "§" + pick(g, []string{"", " DESC"}), kids: []*node{g.simple(pick(g, []kind{kNum, kStr, kTime}))}, optional: true})
+		if c := g.simple(pick(g, []kind{kNum, kStr, kTime})); strings.Contains(c.text, ".") && c.text[0] >= 'x' && c.text[0] <= 'z' {
+			c.kind = kNone // a literal would be a position
+			keys = append(keys, &node{text: "§" + pick(g, []string{"", " DESC"}), kids: []*node{c}})
+		}
 	}
 	for _, s := range g.scope {
 		for _, c := range s.cols {
@@ -522,7 +536,7 @@ func (g *generator) grouped() *node {
 		positions = append(positions, fmt.Sprintf("c%d", i))
 	}
 	having := &node{optional: true}
-	if g.IntN(4) == 0 {
+	if g.IntN(4) == 0 && len(g.scope) == 1 {
 		having = &node{text: " HAVING §", kids: []*node{{kind: kBool, text: "(§ " + pick(g, []string{">", "<=", "<>"}) + " §)", kids: []*node{g.form(pick(g, havingForms), 0), leaf(kNum, pick(g, literals[kInt]))}}}, optional: true}
 	}
 	return &node{text: "SELECT § FROM §§ GROUP BY " + strings.Join(positions, ", ") + "§", kids: []*node{{text: "§", kids: []*node{cols}}, from, where, having}}
@@ -590,7 +604,6 @@ func (g *generator) subquery() *node {
 	r := pick(g, g.relations)
 	g.scope = []source{{r, "z"}}
 	agg := g.aggregateExprs(1)[0]
-	g.scope = append(g.scope, outer...)
 	inner := &node{kind: agg.kind, text: "(SELECT § FROM " + r.name + " z§)", kids: []*node{agg, g.where(1)}}
 	g.scope = outer
 	return &node{text: "SELECT § FROM §§", kids: []*node{named(append(g.exprs(1, 1), inner)), from, g.where(1)}}

@@ -106,7 +106,11 @@ func withoutNulls(conds []gms.Expression, outer gms.ColSet) ([]gms.Expression, b
 			_, ok := e.(*expression.GetField)
 			return ok
 		})
-		if !correlated && columns || !c.IsNullable() {
+		_, done := c.(*isTrue)
+		if eq, ok := c.(*expression.Equals); ok && !eq.IsNullable() {
+			done = true // of keys that are never NULL
+		}
+		if !correlated && columns || done {
 			out = append(out, c)
 			continue
 		}

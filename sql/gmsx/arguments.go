@@ -20,7 +20,7 @@ var textFunctions = []string{
 var numberFunctions = []string{"sqrt", "exp", "ln", "log", "log2", "log10", "pow", "power", "sin", "cos", "tan", "cot", "asin", "acos", "atan", "atan2", "degrees", "radians"}
 
 // timeFunctions take times. Of a text that is none the engine fails.
-var timeFunctions = []string{"weekday", "dayofweek", "dayofyear", "quarter", "dayname", "monthname", "date_format", "to_days", "year", "month", "day", "dayofmonth", "date"}
+var timeFunctions = []string{"weekday", "dayofweek", "dayofyear", "quarter", "dayname", "monthname", "date_format", "to_days", "year", "month", "day", "dayofmonth"}
 
 // adaptedFunctions are the engine's functions with arguments of the types that
 // they are meant for.

@@ -179,6 +179,13 @@ func mendedFunctions() []gms.Function {
 			}
 			return time.Date(t.Year(), t.Month()+1, 0, 0, 0, 0, 0, time.UTC), nil
 		}),
+		typed("date", 1, 1, func([]gms.Expression) gms.Type { return types.Date }, func(ctx *gms.Context, _ gms.Type, _ []gms.Expression, vals []any) (any, error) {
+			t, ok := toTime(ctx, vals[0])
+			if !ok {
+				return nil, nil
+			}
+			return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC), nil
+		}),
 		typed("convert_tz", 3, 3, timestampType, convertZone),
 		typed("json_extract", 2, 1<<16, func([]gms.Expression) gms.Type { return types.JSON }, jsonExtract),
 		gms.FunctionN{Name: "field", Fn: func(args ...gms.Expression) (gms.Expression, error) { return newField(args) }},
