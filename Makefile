@@ -38,6 +38,10 @@ crash:
 	go test ./e2e -run 'Crash(RealData|During|Around)' -count 3 -timeout 60m -crashes 24
 	go test ./e2e -run 'Crash(Deliveries|Points)' -v -timeout 60m -visits 3 -kills 200
 
+## differ: generated SELECTs on weir and on MariaDB, 50,000 of them with a new seed
+differ:
+	go test ./e2e -run 'Differ$$' -v -timeout 60m -differ 50000 -differ-seed 0 -differ-strict
+
 ## fuzz: each fuzz target for a minute
 fuzz:
 	@for p in $$(go list ./...); do \
@@ -71,4 +75,4 @@ fmt:
 fmt-check:
 	@$(LINT) fmt --diff ./... || { echo 'run make fmt'; exit 1; }
 
-.PHONY: help check build run demo test quick crash fuzz bench bench-queries microbench lint fmt fmt-check
+.PHONY: help check build run demo test quick crash differ fuzz bench bench-queries microbench lint fmt fmt-check

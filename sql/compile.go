@@ -33,6 +33,7 @@ func NewCompiler() (*Compiler, error) {
 	e, err := gmsx.New(gmsx.Options{
 		Provider: scratchProvider{scratchTables: tables}, DefaultDatabase: scratchDatabase,
 		Functions: append(scalarFunctions(), hopInDefinitions()), RewriteHook: func(stmt ast.Statement, _ string) (ast.Statement, error) { return rewriteStatement(stmt) },
+		BitOperators: true,
 	})
 	if err != nil {
 		return nil, err

@@ -78,6 +78,7 @@ func Listen(cfg Config) (_ *Server, err error) {
 		ParseHook: s.parse, RewriteHook: s.rewrite, Build: s.build,
 		Functions:   append(scalarFunctions(), hopInQueries(), waitFunction(cfg.Engine)),
 		Aggregates:  ownAggregates(),
+		Operators:   true,
 		MemoryLimit: memoryLimit(cfg.MemoryLimit),
 		Rules:       append(s.rules(), gmsx.Rule{Early: true, Apply: openInserts}), Logger: cfg.Logger, ServerVersion: "8.0.33-weir-" + strings.TrimPrefix(cfg.Version, "v"),
 	})

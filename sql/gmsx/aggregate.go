@@ -2,10 +2,12 @@ package gmsx
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/expression/function/aggregation"
 	"github.com/dolthub/go-mysql-server/sql/types"
 	ast "github.com/dolthub/vitess/go/vt/sqlparser"
@@ -48,6 +50,7 @@ type Aggregation struct {
 	args     []gms.Expression
 	spec     AggregateSpec
 	id       gms.ColumnId
+	window   *gms.WindowDefinition // of a call with OVER
 }
 
 var _ gms.Aggregation = (*Aggregation)(nil)
@@ -63,17 +66,16 @@ func (a *Aggregation) Distinct() bool { return a.distinct }
 
 func (a *Aggregation) Type() gms.Type                { return a.spec.Type }
 func (a *Aggregation) IsNullable() bool              { return a.spec.Nullable }
-func (a *Aggregation) Children() []gms.Expression    { return a.args }
 func (a *Aggregation) Id() gms.ColumnId              { return a.id }
-func (a *Aggregation) Window() *gms.WindowDefinition { return nil }
+func (a *Aggregation) Window() *gms.WindowDefinition { return a.window }
+
+// Children are the arguments, and what the window is made of.
+func (a *Aggregation) Children() []gms.Expression {
+	return append(slices.Clip(a.args), a.window.ToExpressions()...)
+}
 
 func (a *Aggregation) Resolved() bool {
-	for _, arg := range a.args {
-		if !arg.Resolved() {
-			return false
-		}
-	}
-	return true
+	return expression.ExpressionsResolved(a.Children()...)
 }
 
 func (a *Aggregation) String() string {
@@ -85,7 +87,11 @@ func (a *Aggregation) String() string {
 	if a.distinct {
 		distinct = "DISTINCT "
 	}
-	return fmt.Sprintf("%s(%s%s)", strings.ToUpper(a.name), distinct, strings.Join(args, ", "))
+	call := fmt.Sprintf("%s(%s%s)", strings.ToUpper(a.name), distinct, strings.Join(args, ", "))
+	if a.window != nil {
+		return call + " " + a.window.String()
+	}
+	return call
 }
 
 // Eval fails: an aggregate has a value only for a group.
@@ -94,12 +100,14 @@ func (a *Aggregation) Eval(*gms.Context, gms.Row) (any, error) {
 }
 
 func (a *Aggregation) WithChildren(children ...gms.Expression) (gms.Expression, error) {
-	if len(children) != len(a.args) {
+	if len(children) < len(a.args) {
 		return nil, gms.ErrInvalidChildrenNumber.New(a, len(children), len(a.args))
 	}
 	cp := *a
-	cp.args = children
-	return &cp, nil
+	cp.args = children[:len(a.args):len(a.args)]
+	var err error
+	cp.window, err = a.window.FromExpressions(children[len(a.args):])
+	return &cp, err
 }
 
 func (a *Aggregation) WithId(id gms.ColumnId) gms.IdExpression {
@@ -123,12 +131,25 @@ func (a *Aggregation) NewBuffer() (gms.AggregationBuffer, error) {
 	return d, err
 }
 
-// WithWindow is not called: a call with OVER keeps its name in the parser.
-func (a *Aggregation) WithWindow(*gms.WindowDefinition) gms.WindowAdaptableExpression { return a }
-
-func (a *Aggregation) NewWindowFunction() (gms.WindowFunction, error) {
-	return nil, gms.ErrUnsupportedFeature.New(a.name + " as a window function")
+// WithWindow is the call with OVER.
+func (a *Aggregation) WithWindow(w *gms.WindowDefinition) gms.WindowAdaptableExpression {
+	cp, own := *a, *w
+	own.PartitionBy = slices.Clone(w.PartitionBy)
+	for i, e := range own.PartitionBy {
+		// The engine's partitions are of values that are the same, not equal.
+		switch t := e.Type(); {
+		case types.IsDecimal(t):
+			own.PartitionBy[i] = newJoinKey(e, keyExact, "")
+		case isTime(t):
+			own.PartitionBy[i] = newJoinKey(e, keyMoment, "")
+		}
+	}
+	cp.window = &own
+	return &cp
 }
+
+// NewWindowFunction executes a call with OVER.
+func (a *Aggregation) NewWindowFunction() (gms.WindowFunction, error) { return newWindowCall(a) }
 
 // builtinAggregates are those of the engine's that ours replace.
 var builtinAggregates = map[string]AggregateFactory{
@@ -164,12 +185,16 @@ func (e *Engine) aggregates() gms.Function {
 			}
 			return aggregation.NewLast(args[0]), nil
 		}
-		spec, err := own[name](args[1:])
-		if err != nil {
-			return nil, err
-		}
-		return &Aggregation{name: name, distinct: distinct, args: args[1:], spec: spec}, nil
+		return newAggregation(own[name], name, distinct, args[1:])
 	}}
+}
+
+func newAggregation(f AggregateFactory, name string, distinct bool, args []gms.Expression) (gms.Expression, error) {
+	spec, err := f(args)
+	if err != nil {
+		return nil, err
+	}
+	return &Aggregation{name: name, distinct: distinct, args: args, spec: spec}, nil
 }
 
 // aggregateTag reads the first argument of a renamed call.
@@ -192,12 +217,21 @@ func aggregateTag(args []gms.Expression) (name string, distinct bool) {
 	return name, false
 }
 
-// renameAggregate renames the call of an aggregate of ours. A call with OVER
-// stays the engine's, which computes windows.
+// renameAggregate renames the call of an aggregate of ours.
 func (p *parser) renameAggregate(f *ast.FuncExpr) {
 	name := f.Name.Lowered()
+	if f.Over != nil {
+		p.renameWindow(f)
+		return
+	}
 	always, ok := p.names[name]
-	if !ok || f.Over != nil || !always && !f.Distinct {
+	if name == "count" && len(f.Exprs) == 1 {
+		if a, is := f.Exprs[0].(*ast.AliasedExpr); is {
+			_, null := a.Expr.(*ast.NullVal)
+			always = always || null // the engine counts the rows
+		}
+	}
+	if !ok || !always && !f.Distinct {
 		return
 	}
 	tag := aggregateMark + name

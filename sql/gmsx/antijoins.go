@@ -44,6 +44,52 @@ func notExists(_ *gms.Context, n gms.Node) (gms.Node, error) {
 	})
 }
 
+// exactExists makes EXISTS right where its condition compares an outer column
+// with one of another type. The engine turns it into a join with the different
+// values of the inner one, of which several may be equal to one outer value.
+func exactExists(_ *gms.Context, n gms.Node) (gms.Node, error) {
+	return inConditions(n, func(e gms.Expression) (gms.Expression, bool, error) {
+		exists, ok := e.(*plan.ExistsSubquery)
+		if !ok {
+			return e, false, nil
+		}
+		outer := exists.Query.Correlated()
+		q, same, err := transform.Node(exists.Query.Query, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
+			f, ok := n.(*plan.Filter)
+			if !ok {
+				return n, transform.SameTree, nil
+			}
+			conds := expression.SplitConjunction(f.Expression)
+			changed := false
+			for i, c := range conds {
+				correlated := transform.InspectExpr(c, func(e gms.Expression) bool {
+					gf, ok := e.(*expression.GetField)
+					return ok && outer.Contains(gf.Id())
+				})
+				if !correlated {
+					continue
+				}
+				switch c.(type) {
+				case *expression.Equals, *expression.NullSafeEquals:
+				default:
+					continue
+				}
+				if own, ok := exactComparison(c, false); ok {
+					conds[i], changed = &isTrue{expression.UnaryExpression{Child: own}}, true
+				}
+			}
+			if !changed {
+				return n, transform.SameTree, nil
+			}
+			return plan.NewFilter(expression.JoinAnd(conds...), f.Child), transform.NewTree, nil
+		})
+		if err != nil || same {
+			return e, false, err
+		}
+		return plan.NewExistsSubquery(exists.Query.WithQuery(q)), true, nil
+	})
+}
+
 // withoutNulls makes those of conds that are about outer columns never NULL.
 func withoutNulls(conds []gms.Expression, outer gms.ColSet) ([]gms.Expression, bool) {
 	have := map[string]bool{}
@@ -56,7 +102,15 @@ func withoutNulls(conds []gms.Expression, outer gms.ColSet) ([]gms.Expression, b
 			gf, ok := e.(*expression.GetField)
 			return ok && outer.Contains(gf.Id())
 		})
-		if !correlated || !c.IsNullable() {
+		columns := transform.InspectExpr(c, func(e gms.Expression) bool {
+			_, ok := e.(*expression.GetField)
+			return ok
+		})
+		_, done := c.(*isTrue)
+		if eq, ok := c.(*expression.Equals); ok && !eq.IsNullable() {
+			done = true // of keys that are never NULL
+		}
+		if !correlated && columns || done {
 			out = append(out, c)
 			continue
 		}

@@ -26,14 +26,11 @@ func clientFunctions() []gms.Function {
 		scalar("maketime", types.Time, 3, makeTime),
 		scalar("addtime", nil, 2, func(ctx *gms.Context, args []any) (any, error) { return addTime(ctx, args, 1) }),
 		scalar("subtime", nil, 2, func(ctx *gms.Context, args []any) (any, error) { return addTime(ctx, args, -1) }),
-		scalar("period_add", types.Int64, 2, periodAdd),
-		scalar("period_diff", types.Int64, 2, periodDiff),
 		scalar("to_seconds", types.Int64, 1, toSeconds),
 		scalar("oct", text, 1, func(ctx *gms.Context, args []any) (any, error) {
 			n, err := toInt(ctx, args[0])
 			return octal(uint64(n)), err
 		}),
-		scalar("insert", text, 4, insertText),
 		variadic("make_set", text, 2, makeSet),
 		variadic("export_set", text, 3, exportSet),
 		scalar("uuid_short", types.Uint64, 0, func(*gms.Context, []any) (any, error) { return nextUUIDShort(), nil }),
@@ -161,54 +158,6 @@ func addTime(ctx *gms.Context, args []any, sign int64) (any, error) {
 	return sum, nil
 }
 
-// months is the number of months of a period, YYMM or YYYYMM.
-func months(period int64) int64 {
-	year := period / 100
-	if year < 70 {
-		year += 2000
-	} else if year < 100 {
-		year += 1900
-	}
-	return year*12 + period%100 - 1
-}
-
-func badPeriod(name string) error {
-	return Error(1210, "HY000", "Incorrect arguments to %s", name)
-}
-
-func periodAdd(ctx *gms.Context, args []any) (any, error) {
-	p, err := toInt(ctx, args[0])
-	if err != nil {
-		return nil, err
-	}
-	n, err := toInt(ctx, args[1])
-	if err != nil {
-		return nil, err
-	}
-	if p <= 0 || p > 999_912 || p%100 < 1 || p%100 > 12 || n < -120_000 || n > 120_000 {
-		return nil, badPeriod("period_add")
-	}
-	m := months(p) + n
-	return m/12*100 + m%12 + 1, nil
-}
-
-func periodDiff(ctx *gms.Context, args []any) (any, error) {
-	a, err := toInt(ctx, args[0])
-	if err != nil {
-		return nil, err
-	}
-	b, err := toInt(ctx, args[1])
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range []int64{a, b} {
-		if p <= 0 || p > 999_912 || p%100 < 1 || p%100 > 12 {
-			return nil, badPeriod("period_diff")
-		}
-	}
-	return months(a) - months(b), nil
-}
-
 // toSeconds is the number of seconds since the year 0.
 func toSeconds(ctx *gms.Context, args []any) (any, error) {
 	v, _, err := types.DatetimeMaxPrecision.Convert(ctx, args[0])
@@ -232,42 +181,13 @@ func octal(n uint64) string {
 	}
 }
 
-func toText(ctx *gms.Context, v any) (string, error) {
+func asText(ctx *gms.Context, v any) (string, error) {
 	t, _, err := types.LongText.Convert(ctx, v)
 	if err != nil {
 		return "", err
 	}
 	s, _ := t.(string)
 	return s, nil
-}
-
-// insertText replaces n letters from a place on, which counts from 1.
-func insertText(ctx *gms.Context, args []any) (any, error) {
-	text, err := toText(ctx, args[0])
-	if err != nil {
-		return nil, err
-	}
-	at, err := toInt(ctx, args[1])
-	if err != nil {
-		return nil, err
-	}
-	n, err := toInt(ctx, args[2])
-	if err != nil {
-		return nil, err
-	}
-	with, err := toText(ctx, args[3])
-	if err != nil {
-		return nil, err
-	}
-	letters := []rune(text)
-	if at < 1 || at > int64(len(letters)) {
-		return text, nil
-	}
-	end := int64(len(letters))
-	if n >= 0 && n < end-(at-1) {
-		end = at - 1 + n
-	}
-	return string(letters[:at-1]) + with + string(letters[end:]), nil
 }
 
 func makeSet(ctx *gms.Context, args []any) (any, error) {
@@ -278,7 +198,7 @@ func makeSet(ctx *gms.Context, args []any) (any, error) {
 	var set []string
 	for i, a := range args[1:] {
 		if i < 64 && uint64(bits)>>i&1 == 1 {
-			t, err := toText(ctx, a)
+			t, err := asText(ctx, a)
 			if err != nil {
 				return nil, err
 			}
@@ -295,7 +215,7 @@ func exportSet(ctx *gms.Context, args []any) (any, error) {
 	}
 	words := []string{"", "", ","}
 	for i := range min(3, len(args)-1) {
-		if words[i], err = toText(ctx, args[i+1]); err != nil {
+		if words[i], err = asText(ctx, args[i+1]); err != nil {
 			return nil, err
 		}
 	}

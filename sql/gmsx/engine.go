@@ -50,7 +50,7 @@ func New(o Options) (*Engine, error) {
 	e.parser = newParser(e)
 
 	builder := analyzer.NewBuilder(newProvider(e))
-	addRules(builder, o.Rules)
+	addRules(builder, o)
 	a := builder.Build()
 	exec := &execBuilder{user: o.Build}
 	exec.base = rowexec.NewOverrideBuilder(exec)
@@ -176,6 +176,9 @@ func (it *statementIter) Close(ctx *gms.Context) error {
 // panicked turns a panic into the error of its statement: a defect in one
 // expression must not end the server.
 func (e *Engine) panicked(r any, query string) error {
+	if w, ok := r.(windowError); ok {
+		return w.error
+	}
 	e.log.Error("statement panicked", "panic", r, "query", shorten(query), "stack", string(debug.Stack()))
 	return Error(1105, "HY000", "internal error: %v", r)
 }

@@ -280,6 +280,8 @@ func double(val any) (float64, bool) {
 		return float64(v), true
 	case decimal.Decimal:
 		return v.InexactFloat64(), true
+	case []byte:
+		return double(string(v))
 	case string:
 		m := leadingNumber.FindStringSubmatch(v)
 		if m == nil {
@@ -457,7 +459,7 @@ type hidden struct {
 	op      operator
 	in      bool
 	all     []gms.Expression
-	engines []gms.Expression // the engine's comparison with each value; nil where numbers are compared
+	engines []gms.Expression // the engine's comparison with each value; nil where numbers, or times, are compared
 }
 
 var _ gms.CollationCoercible = (*hidden)(nil)
@@ -470,7 +472,7 @@ func makeHidden(op operator, in bool, all []gms.Expression) *hidden {
 	h := &hidden{op: op, in: in, all: all}
 	for _, v := range all[1:] {
 		var e gms.Expression
-		if !asNumbers(all[0].Type(), v.Type()) {
+		if !asNumbers(all[0].Type(), v.Type()) && (!asTimes(all[0].Type(), v.Type()) || noTime(all[0]) || noTime(v)) {
 			e = op.make(all[0], v)
 		}
 		h.engines = append(h.engines, e)
@@ -478,10 +480,26 @@ func makeHidden(op operator, in bool, all []gms.Expression) *hidden {
 	return h
 }
 
+// noTime says that e is a text that is no time, of which the engine says so
+// where it is compared with one.
+func noTime(e gms.Expression) bool {
+	l, ok := e.(*expression.Literal)
+	if !ok || !types.IsTextOnly(e.Type()) {
+		return false
+	}
+	s, ok := textOf(l.Value())
+	if !ok {
+		return false
+	}
+	_, ok = parseTime(s)
+	return !ok
+}
+
 // asNumbers says whether values of the types compare as numbers.
 func asNumbers(a, b gms.Type) bool {
 	number := func(t gms.Type) bool { return types.IsInteger(t) || types.IsDecimal(t) || types.IsFloat(t) }
-	return number(a) && (number(b) || types.IsTextOnly(b)) || number(b) && types.IsTextOnly(a)
+	other := func(t gms.Type) bool { return number(t) || types.IsTextOnly(t) || isTime(t) }
+	return number(a) && other(b) || number(b) && other(a)
 }
 
 // Eval is NULL, as of IN, if no value matches and one of them is NULL.
@@ -523,7 +541,19 @@ func (h *hidden) compare(ctx *gms.Context, row gms.Row, left any, right, engine 
 		}
 		return nil, nil
 	}
-	c, ok := compareNumbers(left, v)
+	var c int
+	var ok bool
+	if asTimes(h.all[0].Type(), right.Type()) {
+		c, ok = compareTimes(ctx, h.all[0].Type(), right.Type(), left, v)
+	} else {
+		if left, err = toNumber(ctx, left); err != nil {
+			return nil, err
+		}
+		if v, err = toNumber(ctx, v); err != nil {
+			return nil, err
+		}
+		c, ok = compareNumbers(left, v)
+	}
 	if !ok {
 		return h.op.make(h.all[0], right).Eval(ctx, row)
 	}

@@ -49,6 +49,8 @@ func (x *execBuilder) Build(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowI
 		return newDistinct(child, n.Child.Schema()), nil
 	case *plan.SetOp:
 		return x.setOp(ctx, n, row)
+	case *plan.Window:
+		return x.window(ctx, n, row)
 	case *plan.ShowColumns:
 		return showColumns(ctx, n, row)
 	case *plan.ShowVariables:
@@ -268,3 +270,56 @@ func (m *memberIter) Close(ctx *gms.Context) error {
 	}
 	return err
 }
+
+// window executes a window over no rows, for which the engine gives one.
+func (x *execBuilder) window(ctx *gms.Context, n *plan.Window, row gms.Row) (gms.RowIter, error) {
+	if _, ok := n.Child.(*opened); ok {
+		return nil, nil
+	}
+	child, err := x.base.Build(ctx, n.Child, row)
+	if err != nil {
+		return nil, err
+	}
+	first, err := child.Next(ctx)
+	if errors.Is(err, io.EOF) {
+		return gms.RowsToRowIter(), child.Close(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, child.Close(ctx))
+	}
+	w, err := n.WithChildren(&opened{Node: n.Child, first: first, rest: child})
+	if err != nil {
+		return nil, errors.Join(err, child.Close(ctx))
+	}
+	return x.base.Build(ctx, w, row)
+}
+
+// An opened is a node whose rows are being read.
+type opened struct {
+	gms.Node
+	first gms.Row
+	rest  gms.RowIter
+}
+
+var _ gms.ExecSourceRel = (*opened)(nil)
+
+// Children are those of the node, which has begun to execute them.
+func (o *opened) Children() []gms.Node { return nil }
+
+// WithChildren implements gms.Node.
+func (o *opened) WithChildren(...gms.Node) (gms.Node, error) { return o, nil }
+
+// RowIter implements gms.ExecSourceRel.
+func (o *opened) RowIter(*gms.Context, gms.Row) (gms.RowIter, error) { return o, nil }
+
+// Next implements gms.RowIter.
+func (o *opened) Next(ctx *gms.Context) (gms.Row, error) {
+	if row := o.first; row != nil {
+		o.first = nil
+		return row, nil
+	}
+	return o.rest.Next(ctx)
+}
+
+// Close implements gms.RowIter.
+func (o *opened) Close(ctx *gms.Context) error { return o.rest.Close(ctx) }

@@ -10,11 +10,11 @@ import (
 )
 
 // ownFunctions are functions that the engine lacks and clients send.
-func ownFunctions(*Engine) []gms.Function {
+func ownFunctions(e *Engine) []gms.Function {
 	own := []gms.Function{
 		loadFile,
 		scalar("makedate", types.Date, 2, makeDate), // Metabase and Superset group by year with it
-		scalar("truncate", nil, 2, truncate),
+
 		scalar("sec_to_time", types.Time, 1, secToTime),
 		scalar("utc_date", types.Date, 0, func(ctx *gms.Context, _ []any) (any, error) {
 			return ctx.QueryTime().UTC().Truncate(24 * time.Hour), nil
@@ -22,6 +22,12 @@ func ownFunctions(*Engine) []gms.Function {
 	}
 	own = append(own, variableFunctions()...)
 	own = append(own, clientFunctions()...)
+	own = append(own, operatorFunctions()...)
+	own = append(own, mendedFunctions()...)
+	if e.opts.Operators {
+		own = append(own, choiceFunctions()...)
+	}
+	own = append(own, adaptedFunctions()...)
 	for _, name := range []string{"session_user", "system_user"} {
 		own = append(own, scalar(name, types.LongText, 0, func(ctx *gms.Context, _ []any) (any, error) {
 			c := ctx.Client()
@@ -137,30 +143,6 @@ func makeDate(ctx *gms.Context, args []any) (any, error) {
 		return nil, nil
 	}
 	return d, nil
-}
-
-// truncate cuts a number after so many decimals.
-func truncate(ctx *gms.Context, args []any) (any, error) {
-	places, err := toInt(ctx, args[1])
-	if err != nil {
-		return nil, err
-	}
-	places = max(-30, min(30, places))
-	switch v := args[0].(type) {
-	case decimal.Decimal:
-		return cut(v, places), nil
-	case float64:
-		f, _ := cut(decimal.NewFromFloat(v), places).Float64()
-		return f, nil
-	case float32:
-		f, _ := cut(decimal.NewFromFloat32(v), places).Float64()
-		return float32(f), nil
-	}
-	i, err := toInt(ctx, args[0])
-	if err != nil || places >= 0 {
-		return args[0], err
-	}
-	return cut(decimal.NewFromInt(i), places).IntPart(), nil
 }
 
 func cut(d decimal.Decimal, places int64) decimal.Decimal {

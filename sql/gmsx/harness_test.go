@@ -45,6 +45,7 @@ func start(t testing.TB, o Options) *server {
 	if o.Provider == nil {
 		o.Provider = &testProvider{dbs: []*testDB{newTestDB("d", testTables()...)}}
 	}
+	o.Operators = true
 	e, err := New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
-	"time"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
@@ -78,20 +77,26 @@ func exprKey(e gms.Expression) string { return fmt.Sprintf("%T %s", e, e) }
 // columns, nil if none, and whether the equality itself may be a key.
 func keyCondition(c comparison, other *expression.GetField) (keep bool, again gms.Expression) {
 	a, b := c.col.Type(), other.Type()
-	if a.Equals(b) {
-		return true, nil
-	}
 	kind := kindOfKeys(a, b)
+	if kind == keyNone && asTimes(a, b) {
+		kind = keyMoment
+	}
+	if c.op == opNullSafe {
+		// A lookup, or a hash, of the engine's finds no NULL.
+		if kind == keyNone {
+			return false, newHidden(c)
+		}
+		return false, expression.NewEquals(newJoinKey(c.col, kind, " n"), newJoinKey(other, kind, " n"))
+	}
 	switch {
+	case a.Equals(b) && !types.IsDecimal(a):
+		return true, nil
 	case kind == keyNone && isTime(a) == isTime(b):
 		return true, nil
 	case kind == keyNone:
 		return false, newHidden(c)
 	}
-	decimals := types.IsDecimal(a) || types.IsDecimal(b) || types.IsTextOnly(a) || types.IsTextOnly(b)
-	if c.op == opNullSafe {
-		return !decimals, newHidden(c)
-	}
+	decimals := types.IsUnsigned(a) != types.IsUnsigned(b) && kind == keyDouble || types.IsDecimal(a) || types.IsDecimal(b) || types.IsTextOnly(a) || types.IsTextOnly(b)
 	return !decimals, expression.NewEquals(newJoinKey(c.col, kind, ""), newJoinKey(other, kind, ""))
 }
 
@@ -109,7 +114,7 @@ const (
 func kindOfKeys(a, b gms.Type) keyKind {
 	exact := func(t gms.Type) bool { return types.IsInteger(t) || types.IsDecimal(t) }
 	switch {
-	case a.Equals(b):
+	case a.Equals(b) && !types.IsDecimal(a): // 1.5 and 1.50 have different hashes
 		return keySame
 	case exact(a) && exact(b):
 		return keyExact
@@ -166,22 +171,27 @@ func (k *joinKey) Eval(ctx *gms.Context, row gms.Row) (any, error) {
 		}
 		return nil, nil
 	}
-	switch k.kind {
+	return keyOf(ctx, k.kind, k.Child.Type(), v)
+}
+
+// keyOf is a value of type t, not NULL, as a key.
+func keyOf(ctx *gms.Context, kind keyKind, t gms.Type, v any) (string, error) {
+	switch kind {
 	case keyExact:
 		if d, ok := exactDecimal(v); ok {
 			return d.String(), nil
 		}
 	case keyDouble:
-		if f, ok := double(v); ok {
+		if n, err := toNumber(ctx, v); err == nil {
+			f, _ := double(n)
 			return strconv.FormatFloat(f+0, 'g', -1, 64), nil // -0 + 0 is 0
 		}
 	case keyMoment:
-		t, _, err := types.DatetimeMaxPrecision.Convert(ctx, v)
-		if t, ok := t.(time.Time); ok && err == nil {
-			return strconv.FormatInt(t.UnixMicro(), 10), nil
+		if at, ok := toTime(ctx, v); ok {
+			return strconv.FormatInt(at.UnixMicro(), 10), nil
 		}
 	}
-	b, err := appendKey(ctx, nil, k.Child.Type(), v)
+	b, err := appendKey(ctx, nil, t, v)
 	return hex.EncodeToString(b), err
 }
 

@@ -67,6 +67,10 @@ func appendKey(ctx *gms.Context, key []byte, t gms.Type, v any) ([]byte, error) 
 	case float32:
 		return appendFloat(key, float64(v)), nil
 	case decimal.Decimal:
+		// A quotient has more decimals than its type, by which MySQL groups.
+		if d, ok := t.(gms.DecimalType); ok && -v.Exponent() > int32(d.Scale()) && d.Scale() < types.DecimalTypeMaxScale {
+			v = v.Round(int32(d.Scale()))
+		}
 		return appendDecimal(key, v), nil
 	case time.Time:
 		key = binary.BigEndian.AppendUint64(append(key, keyTime), uint64(v.Unix()))

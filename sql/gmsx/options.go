@@ -34,6 +34,15 @@ type Options struct {
 	Aggregates map[string]AggregateFactory // by lower-case name; they win over built-in ones
 	Rules      []Rule                      // of the analyzer, after the package's own
 
+	// Operators gives operators and casts MySQL's types and bounds, see
+	// Operation. Statements are then not what the engine's parser made of them.
+	Operators bool
+
+	// BitOperators gives those that to the bit operators alone of which the
+	// engine makes a DOUBLE, as it does where one side is unsigned: for
+	// definitions of views, whose arithmetic has kernels.
+	BitOperators bool
+
 	// Build may execute a node of the plan itself; nil, nil declines, and
 	// ErrReplan asks for another plan.
 	Build func(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowIter, error)

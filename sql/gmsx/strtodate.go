@@ -22,11 +22,11 @@ var strToDate = gms.FunctionN{Name: "str_to_date", Fn: func(args ...gms.Expressi
 		}
 	}
 	return NewCall("str_to_date", typ, args, func(ctx *gms.Context, args []any) (any, error) {
-		text, err := toText(ctx, args[0])
+		text, err := asText(ctx, args[0])
 		if err != nil {
 			return nil, err
 		}
-		format, err := toText(ctx, args[1])
+		format, err := asText(ctx, args[1])
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,70 @@
+package gmsx
+
+import (
+	"strings"
+
+	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/expression/function"
+	"github.com/dolthub/go-mysql-server/sql/types"
+)
+
+// textFunctions take text. The engine writes numbers, dates and JSON in ways
+// of its own where they get others: 1e-100 with a hundred digits, a DATE as the
+// zero hour of its day.
+var textFunctions = []string{
+	"concat", "concat_ws", "upper", "ucase", "lower", "lcase", "ltrim", "rtrim", "left", "right", "substr", "substring", "mid", "substring_index", "replace", "reverse", "length", "octet_length",
+	"char_length", "character_length", "instr", "position", "ascii", "ord", "md5", "sha", "sha1", "sha2", "to_base64", "strcmp", "find_in_set", "regexp_like", "regexp_replace", "regexp_substr", "regexp_instr", "soundex",
+}
+
+// numberFunctions take doubles, and what is made of other values.
+var numberFunctions = []string{"sqrt", "exp", "ln", "log", "log2", "log10", "pow", "power", "sin", "cos", "tan", "cot", "asin", "acos", "atan", "atan2", "degrees", "radians"}
+
+// timeFunctions take times. Of a text that is none the engine fails.
+var timeFunctions = []string{"weekday", "dayofweek", "dayofyear", "quarter", "dayname", "monthname", "date_format", "to_days", "year", "month", "day", "dayofmonth"}
+
+// adaptedFunctions are the engine's functions with arguments of the types that
+// they are meant for.
+func adaptedFunctions() []gms.Function {
+	builtin := map[string]gms.Function{}
+	for _, f := range function.BuiltIns {
+		builtin[strings.ToLower(f.FunctionName())] = f
+	}
+	var all []gms.Function
+	adapt := func(names []string, arg func(name string, i int, e gms.Expression) (gms.Expression, error)) {
+		for _, name := range names {
+			f, ok := builtin[name]
+			if !ok {
+				continue
+			}
+			all = append(all, gms.FunctionN{Name: name, Fn: func(args ...gms.Expression) (gms.Expression, error) {
+				adapted := make([]gms.Expression, len(args))
+				for i, a := range args {
+					var err error
+					if adapted[i], err = arg(name, i, a); err != nil {
+						return nil, err
+					}
+				}
+				return f.NewInstance(adapted)
+			}})
+		}
+	}
+	adapt(textFunctions, func(_ string, _ int, e gms.Expression) (gms.Expression, error) {
+		if t := e.Type(); types.IsFloat(t) || types.IsDecimal(t) || types.IsDateType(t) || isTime(t) {
+			return makeCast(e, "char", -1, -1)
+		}
+		return e, nil
+	})
+	adapt(numberFunctions, func(_ string, _ int, e gms.Expression) (gms.Expression, error) {
+		if types.IsDeferredType(e.Type()) || types.IsFloat(e.Type()) && e.Type().Equals(types.Float64) {
+			return e, nil
+		}
+		return makeCast(e, "double", -1, -1)
+	})
+	adapt(timeFunctions, func(name string, i int, e gms.Expression) (gms.Expression, error) {
+		if i == 0 && types.IsTextOnly(e.Type()) || name == "datediff" && types.IsTextOnly(e.Type()) {
+			return makeCast(e, "datetime", 6, -1)
+		}
+		return e, nil
+	})
+	return all
+}
