@@ -156,6 +156,9 @@ func (a *tableAccess) rowsRead(ctx *gms.Context) string {
 }
 
 func (a *tableAccess) countRows(ctx *gms.Context) (n uint64, exact, ok bool) {
+	if a.stream != nil {
+		return 0, false, false
+	}
 	if ita, is := a.node.(*plan.IndexedTableAccess); is && a.lookup == nil {
 		if !ita.IsStatic() {
 			return 0, false, false

@@ -70,7 +70,7 @@ func calculates(e gms.Expression) (found bool) {
 	gms.Inspect(e, func(e gms.Expression) bool {
 		switch e.(type) {
 		case *expression.Arithmetic, *expression.UnaryMinus, *expression.Div, *expression.IntDiv, *expression.Mod, *expression.BitOp,
-			*expression.Case, *function.If, *function.IfNull, *function.Coalesce:
+			*gmsx.Operation, *expression.Case, *function.If, *function.IfNull, *function.Coalesce:
 			found = true
 		}
 		return !found
@@ -130,7 +130,7 @@ func (k *kernelCompiler) kernel(e gms.Expression) column.Expr {
 			return k.arithmetic(e)
 		}
 		return k.bucket(e)
-	case *expression.IntDiv:
+	case *expression.IntDiv, *gmsx.Operation:
 		if k.query {
 			return k.bucket(e)
 		}

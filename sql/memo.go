@@ -10,6 +10,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/types"
 	ast "github.com/dolthub/vitess/go/vt/sqlparser"
 
+	"weir/sql/gmsx"
 	"weir/views/column"
 )
 
@@ -26,27 +27,23 @@ func (k *kernelCompiler) bucket(e gms.Expression) column.Expr {
 		return nil
 	}
 	times := int64(1)
-	if m, ok := e.(*expression.Arithmetic); ok {
-		n, ok := intLiteral(m.RightChild)
-		if !ok || m.Op != ast.MultStr || n <= 0 || n > bucketMost {
+	if op, l, r := operands(e); op == ast.MultStr {
+		n, ok := intLiteral(r)
+		if !ok || n <= 0 || n > bucketMost {
 			return nil
 		}
-		e, times = m.LeftChild, n
+		e, times = l, n
 	}
-	var of, by gms.Expression
-	switch d := e.(type) {
-	case *expression.IntDiv:
-		of, by = d.LeftChild, d.RightChild
-	case *function.Floor:
-		q, ok := d.Child.(*expression.Div)
-		if !ok {
+	op, of, by := operands(e)
+	if isFunction(e, "floor") {
+		op, of, by = operands(e.Children()[0])
+		if op != ast.DivStr {
 			return nil
 		}
-		of, by = q.LeftChild, q.RightChild
-	default:
+	} else if op != ast.IntDivStr {
 		return nil
 	}
-	u, ok := of.(*function.UnixTimestamp)
+	u, ok := of, isFunction(of, "unix_timestamp")
 	size, ok2 := intLiteral(by)
 	if !ok || !ok2 || size <= 0 || size > bucketMost || len(u.Children()) != 1 {
 		return nil
@@ -56,6 +53,29 @@ func (k *kernelCompiler) bucket(e gms.Expression) column.Expr {
 		return nil
 	}
 	return &column.Bucket{X: &column.Col{Index: f.Index(), T: k.cols[f.Index()]}, Size: size, Times: times}
+}
+
+// operands takes an operation on two numbers apart. The operator is "" for
+// everything else.
+func operands(e gms.Expression) (op string, l, r gms.Expression) {
+	switch e := e.(type) {
+	case *expression.Arithmetic:
+		return e.Op, e.LeftChild, e.RightChild
+	case *expression.IntDiv:
+		return ast.IntDivStr, e.LeftChild, e.RightChild
+	case *expression.Div:
+		return ast.DivStr, e.LeftChild, e.RightChild
+	case *gmsx.Operation:
+		if args := e.Children(); len(args) == 2 {
+			return e.Op(), args[0], args[1]
+		}
+	}
+	return "", nil, nil
+}
+
+func isFunction(e gms.Expression, name string) bool {
+	f, ok := e.(gms.FunctionExpression)
+	return ok && f.FunctionName() == name && len(e.Children()) > 0
 }
 
 // plainFunctions are those that give the same for the same arguments, and do
@@ -68,6 +88,7 @@ var plainFunctions = map[string]bool{
 	"makedate": true, "unix_timestamp": true, "from_unixtime": true,
 	"lower": true, "lcase": true, "upper": true, "ucase": true, "left": true, "right": true, "substring": true, "substr": true, "mid": true,
 	"substring_index": true, "concat": true, "concat_ws": true, "trim": true, "ltrim": true, "rtrim": true, "replace": true, "reverse": true,
+	"floor": true, "ceil": true, "ceiling": true, "round": true, "truncate": true, "abs": true, "mod": true,
 	"length": true, "char_length": true, "character_length": true, "lpad": true, "rpad": true, "instr": true, "locate": true,
 	"url_path": true, "url_param": true, "tumble": true, "md5": true, "sha1": true, "sha2": true, "crc32": true,
 }
@@ -96,7 +117,7 @@ func plain(e gms.Expression) (field *expression.GetField, ok bool) {
 				ok = false
 			}
 		default:
-			ok = false
+			ok = gmsx.Plain(e)
 		}
 		return ok
 	})

@@ -214,6 +214,22 @@ type Operation struct {
 
 var _ gms.CollationCoercible = (*Operation)(nil)
 
+// Op is the operator: one of *, /, div, % and so on, or "neg".
+func (o *Operation) Op() string { return o.op }
+
+// Plain says of an expression of this package that it gives the same whenever
+// it is evaluated with the same children, and does nothing else.
+func Plain(e gms.Expression) bool {
+	switch e := e.(type) {
+	case *Operation, *choice, *cast, *extreme:
+		return true
+	case *shift:
+		_, ok := e.interval.Child.(*expression.Literal)
+		return ok
+	}
+	return false
+}
+
 func newOperation(op string, args ...gms.Expression) gms.Expression {
 	return &Operation{op: op, args: args, typ: operationType(op, args)}
 }
