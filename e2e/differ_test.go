@@ -370,7 +370,7 @@ func TestDiffer(t *testing.T) {
 	t.Logf("seed %d", s)
 	g := newGenerator(s, d.relations, func(f form) bool { return !*differAll && knownForms[f.text] != "" })
 	begun, asked, failed := time.Now(), 0, 0
-	var kinds = map[string]int{}
+	kinds := map[string]int{}
 	for range *differStatements {
 		n := g.statement()
 		asked++

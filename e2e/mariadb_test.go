@@ -40,8 +40,10 @@ func newMariaDB(ctx context.Context, t testing.TB) *gosql.DB {
 	if os.Getuid() == 0 {
 		asUser = append(asUser, "--user=root")
 	}
-	install := exec.CommandContext(ctx, "mariadb-install-db", append([]string{"--no-defaults", "--datadir=" + data, "--skip-test-db",
-		"--auth-root-authentication-method=normal", "--skip-name-resolve"}, asUser...)...)
+	install := exec.CommandContext(ctx, "mariadb-install-db", append([]string{
+		"--no-defaults", "--datadir=" + data, "--skip-test-db",
+		"--auth-root-authentication-method=normal", "--skip-name-resolve",
+	}, asUser...)...)
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("mariadb-install-db: %v\n%s", err, out)
 	}
@@ -50,9 +52,11 @@ func newMariaDB(ctx context.Context, t testing.TB) *gosql.DB {
 		t.Fatal(err)
 	}
 	defer log.Close() // the process has its own
-	cmd := exec.Command("mariadbd", append([]string{"--no-defaults", "--datadir=" + data, "--socket=" + socket, "--pid-file=" + filepath.Join(dir, "pid"),
+	cmd := exec.Command("mariadbd", append([]string{
+		"--no-defaults", "--datadir=" + data, "--socket=" + socket, "--pid-file=" + filepath.Join(dir, "pid"),
 		"--skip-networking", "--skip-log-bin", "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=0", "--lower-case-table-names=1",
-		"--character-set-server=utf8mb4", "--collation-server=utf8mb4_nopad_bin"}, asUser...)...)
+		"--character-set-server=utf8mb4", "--collation-server=utf8mb4_nopad_bin",
+	}, asUser...)...)
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -139,8 +139,8 @@ func (k *kernelCompiler) kernel(e gms.Expression) column.Expr {
 			return k.divide(e)
 		}
 	case *expression.UnaryMinus:
-		if k.query {
-			return nil
+		if k.query || calculates(e.Child) {
+			return nil // the engine negates values of other types than it announces
 		}
 		if x := k.part(e.Child); x != nil && (x.Type().Kind == column.Float || x.Type().Kind == column.Int && e.Type() == types.Int64) {
 			return &column.Neg{X: x}

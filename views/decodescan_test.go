@@ -83,8 +83,12 @@ func FuzzScanEqualsTheParser(f *testing.F) {
 // with the scan and with the parser alone.
 func BenchmarkDecode(b *testing.B) {
 	cols := []ColumnDef{
-		{Name: "ts", Type: column.Datetime}, {Name: "campaign", Type: column.Text}, {Name: "user", Type: column.Bigint},
-		{Name: "kind", Type: column.Text}, {Name: "price", Type: column.Decimal(10, 2)}, {Name: "latency", Type: column.Double},
+		{Name: "ts", Type: column.Datetime},
+		{Name: "campaign", Type: column.Text},
+		{Name: "user", Type: column.Bigint},
+		{Name: "kind", Type: column.Text},
+		{Name: "price", Type: column.Decimal(10, 2)},
+		{Name: "latency", Type: column.Double},
 	}
 	recs := make([]Record, 4096)
 	for i := range recs {

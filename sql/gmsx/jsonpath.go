@@ -90,8 +90,9 @@ func jsonLookup(ctx *gms.Context, doc, at any) (val any, found, ok bool) {
 					return nil, false, false
 				}
 			}
-			object, is := val.(map[string]any)
-			val, is = object[key]
+			object, _ := val.(map[string]any)
+			member, is := object[key]
+			val = member
 			found = found && is
 			continue
 		}

@@ -1,6 +1,7 @@
 package gmsx
 
 import (
+	"context"
 	"math"
 	"math/big"
 	"reflect"
@@ -576,12 +577,12 @@ func bitOperation(op string, a, b any) any {
 
 // toBits are the 64 bits of a number, rounded and cut off as MySQL does.
 func toBits(v any) uint64 {
-	neg, n, ok := integer(v)
+	_, n, ok := integer(v)
 	if ok {
 		return n
 	}
 	b := toDecimal(v).Round(0).BigInt()
-	neg = b.Sign() < 0
+	neg := b.Sign() < 0
 	switch {
 	case b.IsUint64():
 		return b.Uint64()
@@ -1030,7 +1031,7 @@ func textOf(v any) (string, bool) {
 	case []byte:
 		return string(v), true
 	case gms.StringWrapper:
-		s, err := v.Unwrap(nil)
+		s, err := v.Unwrap(context.Background())
 		return s, err == nil
 	}
 	return "", false
