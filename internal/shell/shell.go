@@ -108,40 +108,47 @@ func (sh *shell) open(ctx context.Context) (err error) {
 		!term.IsTerminal(int(sh.cfg.Stdin.Fd())) {
 		return openError(sh.cfg.Server, err)
 	}
-	fmt.Fprintf(sh.cfg.Stderr, "Password of %s: ", sh.cfg.Server.User)
-	password, err := readPassword(ctx, int(sh.cfg.Stdin.Fd()))
-	fmt.Fprintln(sh.cfg.Stderr)
+	password, err := readPassword(ctx, sh.cfg.Stdin, sh.cfg.Stderr, fmt.Sprintf("Password of %s: ", sh.cfg.Server.User))
 	if err != nil {
 		return err
 	}
 	sh.cfg.Server = sh.cfg.Server.Clone()
-	sh.cfg.Server.Passwd = string(password)
+	sh.cfg.Server.Passwd = password
 	sh.s, err = open(ctx, sh.cfg.Server)
 	return openError(sh.cfg.Server, err)
 }
 
-// readPassword reads a line that is not shown. When ctx is done, what reads it
-// is left behind: the shell is about to end.
-func readPassword(ctx context.Context, fd int) ([]byte, error) {
-	state, err := term.GetState(fd)
+// readPassword reads a line that is not shown: the terminal is told so before
+// the prompt asks for it. When ctx is done, what reads it is left behind: the
+// shell is about to end.
+func readPassword(ctx context.Context, in *os.File, out io.Writer, prompt string) (string, error) {
+	fd := int(in.Fd())
+	state, err := term.MakeRaw(fd)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
+	defer func() { _ = term.Restore(fd, state) }()
 	type line struct {
-		text []byte
+		text string
 		err  error
 	}
 	read := make(chan line, 1)
 	go func() {
-		text, err := term.ReadPassword(fd)
+		console := struct {
+			io.Reader
+			io.Writer
+		}{in, out}
+		text, err := term.NewTerminal(console, "").ReadPassword(prompt)
 		read <- line{text, err}
 	}()
 	select {
 	case l := <-read:
+		if errors.Is(l.err, io.EOF) { // Ctrl-C, or Ctrl-D
+			l.err = errors.New("interrupted")
+		}
 		return l.text, l.err
 	case <-ctx.Done():
-		_ = term.Restore(fd, state)
-		return nil, errors.New("interrupted")
+		return "", errors.New("interrupted")
 	}
 }
 
