@@ -349,7 +349,7 @@ func (s *Server) newAggregate(ctx *gms.Context, g *plan.GroupBy) *aggregate {
 	a := &aggregate{g: g, access: access}
 	var k *kernelCompiler
 	if access.stream != nil {
-		k = s.streamKernels(access.stream.table)
+		k = s.streamKernels(ctx, access.stream.table)
 	} else {
 		k = s.tableKernels(ctx, access.table)
 	}
@@ -401,6 +401,12 @@ func (s *Server) tableKernels(ctx *gms.Context, t *viewTable) *kernelCompiler {
 	for i := range t.cols {
 		types[i] = t.cols[i].Type
 	}
+	return s.queryKernels(ctx, types)
+}
+
+// queryKernels returns a compiler of a query's expressions over columns of the
+// types; nil where the engine lacks one of them.
+func (s *Server) queryKernels(ctx *gms.Context, types []column.Type) *kernelCompiler {
 	k, err := s.compiler.kernels(types)
 	if err != nil {
 		return nil

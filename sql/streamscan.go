@@ -87,7 +87,7 @@ func scanBelow(n gms.Node) (s *streamScan, id gms.TableId, replace func(gms.Node
 }
 
 // pushStreams gives scans of streams the conditions and the orders above them.
-func (s *Server) pushStreams(_ *gms.Context, n gms.Node) (gms.Node, error) {
+func (s *Server) pushStreams(ctx *gms.Context, n gms.Node) (gms.Node, error) {
 	if s.plainStreams.Load() {
 		return n, nil
 	}
@@ -96,7 +96,7 @@ func (s *Server) pushStreams(_ *gms.Context, n gms.Node) (gms.Node, error) {
 		var err error
 		switch n := n.(type) {
 		case *plan.Filter:
-			out, err = s.filterStream(n)
+			out, err = s.filterStream(ctx, n)
 		case *plan.Sort:
 			out, err = orderStream(n.SortFields, n.Child)
 		case *plan.TopN:
@@ -117,12 +117,12 @@ func (s *Server) pushStreams(_ *gms.Context, n gms.Node) (gms.Node, error) {
 
 // filterStream moves the conditions of f that are kernels into the scan below,
 // and tells it of the others; nil where there is no scan.
-func (s *Server) filterStream(f *plan.Filter) (gms.Node, error) {
+func (s *Server) filterStream(ctx *gms.Context, f *plan.Filter) (gms.Node, error) {
 	scan, id, replace := scanBelow(f.Child)
 	if scan == nil {
 		return nil, nil
 	}
-	k := s.streamKernels(scan.table)
+	k := s.streamKernels(ctx, scan.table)
 	if k == nil {
 		return nil, nil
 	}
@@ -167,17 +167,12 @@ func (s *Server) filterStream(f *plan.Filter) (gms.Node, error) {
 }
 
 // streamKernels returns a compiler of expressions over all columns of t.
-func (s *Server) streamKernels(t *streamTable) *kernelCompiler {
+func (s *Server) streamKernels(ctx *gms.Context, t *streamTable) *kernelCompiler {
 	types := make([]column.Type, len(t.cols))
 	for i := range t.cols {
 		types[i] = t.cols[i].Type
 	}
-	k, err := s.compiler.kernels(types)
-	if err != nil {
-		return nil
-	}
-	k.query = true
-	return k
+	return s.queryKernels(ctx, types)
 }
 
 // bindStream gives the fields of e the indexes of the stream's columns, and

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
-	"os"
 	"slices"
 	"sort"
 	"sync"
@@ -104,16 +103,9 @@ func (e *Engine) openDedup(ctx context.Context, s *Stream) error {
 	}
 	if err != nil {
 		e.log.Error("the message ids of a stream are not to be trusted; its events are judged again from the log", "stream", s.Def.Name, "reason", err)
-		path := e.deadPath(s.Def)
-		_ = s.dead.db.Close()
-		_ = os.Remove(path)
-		if s.dead, err = openDead(path); err != nil {
+		if err := s.renewFile(e.deadPath(s.Def)); err != nil {
 			return err
 		}
-		if err := s.dead.load(); err != nil {
-			return errors.Join(err, s.dead.db.Close())
-		}
-		s.dead.LogCreated = s.id.Created.UnixNano()
 		s.dedup = &dedup{db: s.dead.db, window: int64(s.Def.DedupWindow)}
 		if err := s.dedup.load(ctx, s.log, s.id); err != nil {
 			return errors.Join(err, s.dead.db.Close())

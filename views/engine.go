@@ -248,18 +248,27 @@ func (e *Engine) openStreamFile(ctx context.Context, s *Stream) error {
 	if err != nil {
 		e.log.Error("the dead letters of a stream are not to be trusted; its dead letters begin again", "stream", s.Def.Name, "reason", err)
 		if err := s.dead.reset(); err != nil {
-			_ = s.dead.db.Close()
-			_ = os.Remove(path)
-			if s.dead, err = openDead(path); err != nil {
+			if err := s.renewFile(path); err != nil {
 				return err
-			}
-			if err := s.dead.load(); err != nil {
-				return errors.Join(err, s.dead.db.Close())
 			}
 		}
 	}
 	s.dead.LogCreated = s.id.Created.UnixNano()
 	return e.openDedup(ctx, s)
+}
+
+// renewFile gives the stream an empty file in the place of the one it has.
+func (s *Stream) renewFile(path string) (err error) {
+	_ = s.dead.db.Close()
+	_ = os.Remove(path)
+	if s.dead, err = openDead(path); err != nil {
+		return err
+	}
+	if err := s.dead.load(); err != nil {
+		return errors.Join(err, s.dead.db.Close())
+	}
+	s.dead.LogCreated = s.id.Created.UnixNano()
+	return nil
 }
 
 func (e *Engine) deadPath(def *StreamDef) string {
