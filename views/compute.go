@@ -75,15 +75,18 @@ func (v *View) feed(ctx context.Context, r *run, workers []*worker, pace *pacer,
 	}
 	err := v.read(ctx, r, func(recs []Record) error {
 		for len(recs) > 0 {
-			n := len(recs)
-			if pace != nil {
-				n = min(n, paceEvents)
+			if pace == nil {
+				return take(recs)
 			}
+			n := min(len(recs), pace.step)
+			begun := time.Now()
 			if err := take(recs[:n:n]); err != nil {
 				return err
 			}
-			if recs = recs[n:]; pace != nil {
-				pace.wait(ctx, n)
+			pace.took(time.Since(begun))
+			recs = recs[n:]
+			if pace.wait(ctx, n); ctx.Err() != nil {
+				return ctx.Err()
 			}
 		}
 		return nil

@@ -46,9 +46,13 @@ const (
 	delayMemory = 200 * time.Millisecond
 )
 
-// paceEvents is how many events a job takes at most before it looks whether it
-// hurts: some milliseconds' worth.
-const paceEvents = 1024
+// A job looks whether it hurts, and whether it was cancelled, after each step: of
+// as many events as take about stepTime, which may be one where each costs much,
+// and stepMax at most.
+const (
+	stepTime = 2 * time.Millisecond
+	stepMax  = 1024
+)
 
 func (g *governor) pressed(now time.Time) bool {
 	return g.lag.recent(now) > lagAllowed || g.wake.recent(now) > wakeAllowed
@@ -69,6 +73,7 @@ type pacer struct {
 	g     *governor
 	rate  uint64  // events a second at most; 0 is no bound
 	least float64 // share that the job has whatever it does to others
+	step  int     // events between two looks
 	share float64
 	since time.Time // the end of the last wait
 	begun time.Time
@@ -88,7 +93,7 @@ const waitMax = 100 * time.Millisecond
 
 func (e *Engine) newPacer(rate uint64) *pacer {
 	now := time.Now()
-	return &pacer{g: &e.governor, rate: rate, least: shareMin, share: 1, since: now, begun: now}
+	return &pacer{g: &e.governor, rate: rate, least: shareMin, step: 1, share: 1, since: now, begun: now}
 }
 
 // replayPace is the pace of a build, replay, recompute or audit of the view.
@@ -103,6 +108,16 @@ func (v *View) batchPace(kind string) *pacer {
 	p := v.eng.newPacer(0)
 	p.least = shareBeside
 	return p
+}
+
+// took says how long the last step was.
+func (p *pacer) took(d time.Duration) {
+	switch {
+	case d < stepTime:
+		p.step = min(2*p.step, stepMax)
+	case d > 2*stepTime:
+		p.step = max(p.step/2, 1)
+	}
 }
 
 // urge makes the job faster, whatever it does to others.
