@@ -88,7 +88,7 @@ func newTestServer(t testing.TB, broker *logtest.Memory, limit uint64) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Listen(Config{Addr: "127.0.0.1:0", Engine: engine, Compiler: compiler, Logger: logger, MemoryLimit: limit})
+	s, err := Listen(Config{Addr: "127.0.0.1:0", Dir: t.TempDir(), Engine: engine, Compiler: compiler, Logger: logger, MemoryLimit: limit})
 	if err != nil {
 		t.Fatal(err)
 	}

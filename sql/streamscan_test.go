@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,8 +31,8 @@ type rawLog struct {
 func openRawLog(t *testing.T, seed uint64, options string, damaged bool) *rawLog {
 	t.Helper()
 	l := &rawLog{t: t, r: rand.New(rand.NewPCG(seed, 1)), broker: &logtest.Memory{BatchMax: 37}, start: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	now := l.start
-	l.broker.SetTime(func() time.Time { return now })
+	var passed atomic.Int64 // of the log's clock
+	l.broker.SetTime(func() time.Time { return l.start.Add(time.Duration(passed.Load())) })
 	compiler, err := sharedCompiler()
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +42,7 @@ func openRawLog(t *testing.T, seed uint64, options string, damaged bool) *rawLog
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.server, err = Listen(Config{Addr: "127.0.0.1:0", Engine: engine, Compiler: compiler, Version: "v0", Logger: logger})
+	l.server, err = Listen(Config{Addr: "127.0.0.1:0", Dir: t.TempDir(), Engine: engine, Compiler: compiler, Version: "v0", Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func openRawLog(t *testing.T, seed uint64, options string, damaged bool) *rawLog
 	}
 	for range 300 + l.r.IntN(400) {
 		if l.r.IntN(3) > 0 {
-			now = now.Add(time.Duration(l.r.IntN(8)) * 250 * time.Millisecond)
+			passed.Add(int64(time.Duration(l.r.IntN(8)) * 250 * time.Millisecond))
 		}
 		msg := views.Message{Payload: l.payload()}
 		if l.r.IntN(3) == 0 {
