@@ -64,14 +64,20 @@ func (v *View) feed(ctx context.Context, r *run, workers []*worker, pace *pacer,
 	group, ctx := errgroup.WithContext(ctx)
 	batches := make(chan []Record, 2*(len(workers)-1))
 	for _, w := range workers[1:] {
-		group.Go(func() error { return w.run(batches) })
+		group.Go(func() error { return w.run(ctx, batches) })
 	}
 	take := func(recs []Record) error {
 		if beside := pace != nil && pace.g.busy(time.Now()); !beside && len(batches) < cap(batches) {
 			batches <- cloneRecords(recs) // nobody else sends
 			return ctx.Err()
 		}
-		return workers[0].take(recs)
+		if pace == nil {
+			return workers[0].take(recs)
+		}
+		begun := time.Now()
+		err := workers[0].take(recs)
+		pace.took(time.Since(begun)) // what a copy takes says nothing
+		return err
 	}
 	err := v.read(ctx, r, func(recs []Record) error {
 		for len(recs) > 0 {
@@ -79,11 +85,9 @@ func (v *View) feed(ctx context.Context, r *run, workers []*worker, pace *pacer,
 				return take(recs)
 			}
 			n := min(len(recs), pace.step)
-			begun := time.Now()
 			if err := take(recs[:n:n]); err != nil {
 				return err
 			}
-			pace.took(time.Since(begun))
 			recs = recs[n:]
 			if pace.wait(ctx, n); ctx.Err() != nil {
 				return ctx.Err()
@@ -144,9 +148,12 @@ func (v *View) newWorker() (*worker, error) {
 	}, nil
 }
 
-// run takes batches until there are no more.
-func (w *worker) run(batches <-chan []Record) error {
+// run takes batches until there are no more, or ctx is done.
+func (w *worker) run(ctx context.Context, batches <-chan []Record) error {
 	for recs := range batches {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err := w.take(recs); err != nil {
 			return err
 		}
