@@ -271,9 +271,9 @@ func (r *reader) attach() error {
 
 // request asks for the next messages.
 func (r *reader) request() error {
-	n := pullMessages
+	n, now := pullMessages, time.Now()
 	if r.until != 0 {
-		switch now := time.Now(); {
+		switch {
 		case now.Sub(r.asked) < pullTime:
 			r.ask = min(2*r.ask, pullMessages)
 		case now.Sub(r.asked) > 2*pullTime:
@@ -281,7 +281,7 @@ func (r *reader) request() error {
 		}
 		n = int(min(uint64(r.ask), r.until-r.pos))
 	}
-	r.asked = time.Now()
+	r.asked = now
 	r.pulls++
 	return r.wire.request("$JS.API.CONSUMER.MSG.NEXT."+r.log.name+"."+r.consumer, r.wire.inbox+"."+strconv.Itoa(r.pulls), n, pullBytes)
 }

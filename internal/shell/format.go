@@ -172,6 +172,15 @@ func (p *verticalPrinter) row(cells []cell) error {
 
 func (p *verticalPrinter) end() error { return nil }
 
+// header is a row of the names of columns.
+func header(cols []column) []cell {
+	cells := make([]cell, len(cols))
+	for i, c := range cols {
+		cells[i] = cell(c.name)
+	}
+	return cells
+}
+
 // A tsvPrinter separates with tabs, as the mysql client does in a pipe.
 type tsvPrinter struct {
 	w     *bufio.Writer
@@ -182,11 +191,7 @@ func (p *tsvPrinter) begin(cols []column) error {
 	if !p.names {
 		return nil
 	}
-	cells := make([]cell, len(cols))
-	for i, c := range cols {
-		cells[i] = cell(c.name)
-	}
-	return p.row(cells)
+	return p.row(header(cols))
 }
 
 func (p *tsvPrinter) row(cells []cell) error {
@@ -234,11 +239,7 @@ func (p *csvPrinter) begin(cols []column) error {
 	if !p.names {
 		return nil
 	}
-	cells := make([]cell, len(cols))
-	for i, c := range cols {
-		cells[i] = cell(c.name)
-	}
-	return p.row(cells)
+	return p.row(header(cols))
 }
 
 func (p *csvPrinter) row(cells []cell) error {

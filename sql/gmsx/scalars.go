@@ -382,12 +382,16 @@ func places(ctx *gms.Context, vals []any) (int32, error) {
 	return int32(max(-80, min(30, toBig(n).Int64()))), nil
 }
 
-func round(ctx *gms.Context, t gms.Type, _ []gms.Expression, vals []any) (any, error) {
-	p, err := places(ctx, vals)
-	if err != nil {
-		return nil, err
+// numberAndPlaces are the arguments of ROUND and TRUNCATE.
+func numberAndPlaces(ctx *gms.Context, vals []any) (n any, p int32, err error) {
+	if p, err = places(ctx, vals); err == nil {
+		n, err = toNumber(ctx, vals[0])
 	}
-	n, err := toNumber(ctx, vals[0])
+	return n, p, err
+}
+
+func round(ctx *gms.Context, t gms.Type, _ []gms.Expression, vals []any) (any, error) {
+	n, p, err := numberAndPlaces(ctx, vals)
 	if err != nil {
 		return nil, err
 	}
@@ -426,11 +430,7 @@ func scaled(x float64, p int32, f func(float64) float64) float64 {
 }
 
 func cutOff(ctx *gms.Context, t gms.Type, _ []gms.Expression, vals []any) (any, error) {
-	p, err := places(ctx, vals)
-	if err != nil {
-		return nil, err
-	}
-	n, err := toNumber(ctx, vals[0])
+	n, p, err := numberAndPlaces(ctx, vals)
 	if err != nil {
 		return nil, err
 	}
