@@ -22,6 +22,8 @@ const (
 	crashSpread = 150 * time.Millisecond
 	// refreshSpread is the longest pause between two REFRESHes.
 	refreshSpread = 100 * time.Millisecond
+	// toldView is the first view whose batch layer runs when it is told only.
+	toldView = 2
 )
 
 // TestCrashRealData kills the server at random moments while a data set is
@@ -52,7 +54,8 @@ type storm struct {
 	c      *client
 	p      *publisher
 	events []event
-	acks   chan struct{} // told of acknowledgements
+
+	acks, answers chan struct{} // told of acknowledgements, and of answers to a REFRESH
 
 	refreshes atomic.Uint64 // that were answered
 	reads     atomic.Uint64
@@ -60,23 +63,18 @@ type storm struct {
 
 func crashRealData(ctx context.Context, t *testing.T, d *dataset, n uint64) {
 	s := newServer(ctx, t)
-	st := &storm{t: t, d: d, s: s, c: newClient(t, s), events: d.events(t), acks: make(chan struct{}, 1)}
+	st := &storm{t: t, d: d, s: s, c: newClient(t, s), events: d.events(t), acks: make(chan struct{}, 1), answers: make(chan struct{}, 1)}
 	choose := random(t, n)
 	st.c.exec(ctx, d.create())
+	// Some run by interval, some by amount, and some when they are told.
+	oftens := [...]string{", batch_interval = '200ms'", fmt.Sprintf(", batch_events = %d", len(st.events)/20), toldView: ""}
 	for i, v := range d.views {
-		// Some run by interval, some by amount, and some when they are told.
-		often := []string{", batch_interval = '200ms'", fmt.Sprintf(", batch_events = %d", len(st.events)/20), ""}[i%3]
-		st.c.exec(ctx, v.lambda(often))
+		st.c.exec(ctx, v.lambda(oftens[i%len(oftens)]))
 		st.c.exec(ctx, v.kappa())
 	}
 	st.p = newPublisher(t, s, d.subject, 64<<choose.IntN(4), ackLimitCrash)
 	st.p.pause = time.Duration(*crashes) * crashEach / time.Duration(len(st.events))
-	st.p.onAck = func(uint64) {
-		select {
-		case st.acks <- struct{}{}:
-		default:
-		}
-	}
+	st.p.onAck = func(uint64) { tell(st.acks) }
 	st.run(ctx, choose)
 	st.settled(ctx)
 }
@@ -111,11 +109,9 @@ func (st *storm) crash(ctx context.Context, choose *rand.Rand, first uint64) {
 	}
 	slices.Sort(at)
 	for i, place := range at {
-		for st.p.acked.Load() < place && ctx.Err() == nil {
-			select {
-			case <-st.acks:
-			case <-ctx.Done():
-			}
+		// By the fourth kill a REFRESH of every kind was answered.
+		for (st.p.acked.Load() < place || st.refreshes.Load() <= uint64(i)) && ctx.Err() == nil {
+			st.progress(ctx)
 		}
 		st.p.pace(ctx, time.Now().Add(time.Duration(choose.Int64N(int64(crashSpread)))))
 		if !st.s.kill() {
@@ -124,6 +120,23 @@ func (st *storm) crash(ctx context.Context, choose *rand.Rand, first uint64) {
 		acked, seq := st.p.acked.Load(), st.p.lastSeq.Load()
 		st.s.start(ctx)
 		st.survived(ctx, acked, seq)
+	}
+}
+
+// progress waits for an acknowledgement or the answer of a REFRESH.
+func (st *storm) progress(ctx context.Context) {
+	select {
+	case <-st.acks:
+	case <-st.answers:
+	case <-ctx.Done():
+	}
+}
+
+// tell wakes who waits for c, which holds one.
+func tell(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -144,18 +157,28 @@ func (st *storm) survived(ctx context.Context, acked, seq uint64) {
 	}
 }
 
-// refresh runs the batch layer of random views. A REFRESH may break off with
-// the server, but must not fail.
+// refresh runs the batch layer of one view after the other: a run, FULL and
+// replays in turn, each until it is answered. A REFRESH may break off with the
+// server, but must not fail. The first is of a view that runs when it is told
+// only, once there is an event, so that it has something to do.
 func (st *storm) refresh(ctx context.Context, choose *rand.Rand) {
-	for ctx.Err() == nil {
-		name := st.d.views[choose.IntN(len(st.d.views))].name + []string{"", kappa}[choose.IntN(2)]
-		_, err := st.c.db.ExecContext(ctx, "REFRESH MATERIALIZED VIEW "+name+[]string{"", " FULL"}[choose.IntN(2)])
+	for st.p.acked.Load() == 0 && ctx.Err() == nil {
+		st.p.pace(ctx, time.Now().Add(5*time.Millisecond))
+	}
+	for n := uint64(0); ctx.Err() == nil; n = st.refreshes.Load() {
+		name := st.d.views[choose.IntN(len(st.d.views))].name
+		if n == 0 {
+			name = st.d.views[toldView].name
+		}
+		name += []string{"", kappa}[n/2%2]
+		_, err := st.c.db.ExecContext(ctx, "REFRESH MATERIALIZED VIEW "+name+[]string{"", " FULL"}[n%2])
 		if e := answer(err); e != nil {
 			st.t.Errorf("REFRESH of %s: %v", name, e)
 			return
 		}
 		if err == nil {
 			st.refreshes.Add(1)
+			tell(st.answers)
 		}
 		st.p.pace(ctx, time.Now().Add(time.Duration(choose.Int64N(int64(refreshSpread)))))
 	}
