@@ -258,7 +258,7 @@ func runProgram(ctx context.Context, t *testing.T, source string, texts []string
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, path).CombinedOutput(); err != nil {
 		t.Fatalf("the program does not build: %v\n%s\n%s", err, out, source)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary)
 	var out lockedBuffer

@@ -22,10 +22,10 @@ const (
 	ledgerPause = time.Millisecond
 	// crashWait is how long a process may take to reach the point at which it
 	// is to crash.
-	crashWait = 15 * time.Second
+	crashWait = 30 * time.Second
 	// leftLimit is how long files of what is gone may stay: readers of a version
 	// that was replaced have 2 s.
-	leftLimit = 20 * time.Second
+	leftLimit = time.Minute
 )
 
 // An entry is what a group holds.

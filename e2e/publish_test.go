@@ -23,7 +23,7 @@ type event struct {
 // event that was sent into a dying one has no answer, and to send it twice does
 // no harm.
 const (
-	ackLimit      = 20 * time.Second
+	ackLimit      = time.Minute
 	ackLimitCrash = time.Second
 )
 

@@ -63,7 +63,7 @@ func TestRestartInPlace(t *testing.T) {
 			t.Fatalf("the server has moved from %s to %s", addr, got)
 		}
 		mustPublish(t, s, "a", each)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		for {
 			if _, err := js.Publish(ctx, "a", []byte("{}"), natsjs.WithMsgID("outside-"+string(rune('a'+i)))); err == nil {
 				break
@@ -78,7 +78,7 @@ func TestRestartInPlace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the reader does not go on")
 	}
 	if err := s.Healthy(); err != nil {
@@ -111,7 +111,7 @@ func TestStoppedServerIsStartedAgain(t *testing.T) {
 	if err := s.ns.Load().DisableJetStream(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		if seq, err := s.Publish(t.Context(), "a", events(1)); err == nil {
 			if seq != 11 {
 				t.Errorf("the next sequence is %d, want 11", seq)

@@ -232,7 +232,7 @@ func batchPublish(t *testing.T, nc *nats.Conn, subject string) {
 		if commit != "" {
 			m.Header.Set("Nats-Batch-Commit", commit)
 		}
-		reply, err := nc.RequestMsg(m, 10*time.Second)
+		reply, err := nc.RequestMsg(m, time.Minute)
 		if err != nil {
 			t.Fatalf("atomic batch: %v", err)
 		}
@@ -274,7 +274,7 @@ func TestOutsideMayNot(t *testing.T) {
 	}
 	rollup := nats.NewMsg("a")
 	rollup.Header.Set("Nats-Rollup", "all")
-	reply, err := nc.RequestMsg(rollup, 10*time.Second)
+	reply, err := nc.RequestMsg(rollup, time.Minute)
 	if err != nil || !bytes.Contains(reply.Data, []byte("error")) {
 		t.Errorf("an event that would replace all others is answered with %s, %v", reply.Data, err)
 	}
@@ -305,7 +305,7 @@ func TestOutsideDoesNotOverhear(t *testing.T) {
 		t.Fatal(err)
 	}
 	for {
-		m, err := heard.NextMsg(10 * time.Second)
+		m, err := heard.NextMsg(time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -116,7 +116,7 @@ func (w *world) failView(v *views.View) {
 // await waits until a view is in a state.
 func (w *world) await(name, state string) {
 	w.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		infos, err := w.engine.ViewInfos(w.t.Context())
 		if err != nil {
 			w.t.Fatal(err)

@@ -327,7 +327,7 @@ var sharedCompiler = sync.OnceValues(NewCompiler)
 
 // awaitBuild waits until a view answers queries, or is gone.
 func (w *world) awaitBuild(name string) {
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		_, err := w.engine.View(views.DefaultDatabase, name)
 		if !errors.Is(err, views.ErrBuilding) {
@@ -437,7 +437,7 @@ func commits(t *testing.T, dir string) map[string][]byte {
 func (w *world) settle() {
 	w.wg.Wait()
 	s, _ := w.engine.Stream(views.DefaultDatabase, "ev")
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	if err := s.WaitApplied(ctx, uint64(len(w.events))); err != nil {
 		w.t.Fatalf("the views have applied %d of %d events: %v", s.Applied(), len(w.events), err)

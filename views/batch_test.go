@@ -173,7 +173,7 @@ func running(e *views.Engine) views.Job {
 // run was left running.
 func checkCancelled(t *testing.T, e *views.Engine, id uint64) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		state := ""
 		for _, j := range e.Jobs() {
 			if j.ID == id {
@@ -308,7 +308,7 @@ func TestScheduleByClock(t *testing.T) {
 
 func eventually(t *testing.T, what string, look func() (got string, ok bool)) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		got, ok := look()
 		if ok {
 			return

@@ -89,7 +89,7 @@ func point(e *views.Engine, key int, n int64) error {
 func rightInTheEnd(t *testing.T, what string, answer func() error) {
 	t.Helper()
 	var err error
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if err = answer(); err == nil {
 			return
 		}

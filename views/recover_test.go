@@ -91,7 +91,7 @@ func reopen(t *testing.T, dir string, broker views.Broker) *views.Engine {
 // countWhenBuilt returns the number of rows of view v once it answers.
 func countWhenBuilt(t *testing.T, e *views.Engine) uint64 {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		v, err := e.View(views.DefaultDatabase, "v")
 		if err != nil {
 			continue // still being built

@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // waitMax is how long a test waits for what must happen soon.
-const waitMax = 20 * time.Second
+const waitMax = time.Minute
 
 // A server is an engine on a loopback port for one test.
 type server struct {
