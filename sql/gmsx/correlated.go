@@ -1,0 +1,134 @@
+package gmsx
+
+import (
+	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/expression"
+	"github.com/dolthub/go-mysql-server/sql/plan"
+	"github.com/dolthub/go-mysql-server/sql/transform"
+	"github.com/dolthub/go-mysql-server/sql/types"
+)
+
+// tablesBelow are the tables whose columns n may read from its children.
+func tablesBelow(n gms.Node) map[gms.TableId]bool {
+	all := map[gms.TableId]bool{}
+	for _, c := range n.Children() {
+		transform.Inspect(c, func(n gms.Node) bool {
+			if t, ok := n.(plan.TableIdNode); ok {
+				all[t.Id()] = true
+			}
+			return true
+		})
+	}
+	return all
+}
+
+// columnsOf says of the columns in e whether some are of the given tables, and
+// whether some are of others. Sub-queries within count as both.
+func columnsOf(e gms.Expression, tables map[gms.TableId]bool) (of, others bool) {
+	gms.Inspect(e, func(e gms.Expression) bool {
+		switch e := e.(type) {
+		case *expression.GetField:
+			switch {
+			case e.TableId() == 0 || tables[e.TableId()]:
+				of = true
+			default:
+				others = true
+			}
+		case *plan.Subquery, *plan.ExistsSubquery, *plan.InSubquery:
+			of, others = true, true
+		}
+		return true
+	})
+	return of, others
+}
+
+// holdOuterConditions keeps conditions on columns of the outer query alone from
+// the engine's choice of index ranges, which finds columns by their names: of
+//
+//	SELECT (SELECT MAX(z.n) FROM t z WHERE z.k > 'a' AND x.n > 0) FROM t x
+//
+// it makes a range of z.n, and drops the condition.
+func holdOuterConditions(_ *gms.Context, n gms.Node) (gms.Node, error) {
+	out, _, err := transform.NodeWithOpaque(n, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
+		switch n.(type) {
+		case *plan.Filter, *plan.JoinNode:
+		default:
+			return n, transform.SameTree, nil
+		}
+		var tables map[gms.TableId]bool
+		return transform.OneNodeExpressions(n, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
+			switch e.(type) {
+			case *expression.And, *expression.Or, *expression.Xor, *held:
+				return e, transform.SameTree, nil
+			}
+			if !types.IsBoolean(e.Type()) {
+				return e, transform.SameTree, nil
+			}
+			if tables == nil {
+				tables = tablesBelow(n)
+			}
+			if of, others := columnsOf(e, tables); of || !others {
+				return e, transform.SameTree, nil
+			}
+			return &held{expression.UnaryExpression{Child: e}}, transform.NewTree, nil
+		})
+	})
+	return out, err
+}
+
+// A held is a condition under a type that the optimiser does not know.
+type held struct{ expression.UnaryExpression }
+
+var _ gms.CollationCoercible = (*held)(nil)
+
+// Type implements gms.Expression.
+func (h *held) Type() gms.Type { return h.Child.Type() }
+
+func (h *held) String() string { return h.Child.String() }
+
+// CollationCoercibility implements gms.CollationCoercible.
+func (h *held) CollationCoercibility(ctx *gms.Context) (gms.CollationID, byte) {
+	return gms.GetCoercibility(ctx, h.Child)
+}
+
+// Eval implements gms.Expression.
+func (h *held) Eval(ctx *gms.Context, row gms.Row) (any, error) { return h.Child.Eval(ctx, row) }
+
+// WithChildren implements gms.Expression.
+func (h *held) WithChildren(children ...gms.Expression) (gms.Expression, error) {
+	if len(children) != 1 {
+		return nil, gms.ErrInvalidChildrenNumber.New(h, len(children), 1)
+	}
+	return &held{expression.UnaryExpression{Child: children[0]}}, nil
+}
+
+// refuseOuterAggregates refuses aggregates in a sub-query of columns of outer
+// queries alone. They are the outer query's, over its rows, and the engine
+// computes them over the sub-query's.
+func refuseOuterAggregates(_ *gms.Context, n gms.Node) (gms.Node, error) {
+	var err error
+	transform.Inspect(n, func(n gms.Node) bool {
+		g, ok := n.(*plan.GroupBy)
+		if !ok || err != nil {
+			return err == nil
+		}
+		var tables map[gms.TableId]bool
+		for _, e := range g.SelectedExprs {
+			gms.Inspect(e, func(e gms.Expression) bool {
+				a, ok := e.(gms.Aggregation)
+				if !ok || err != nil {
+					return err == nil
+				}
+				if tables == nil {
+					tables = tablesBelow(g)
+				}
+				if of, others := columnsOf(a, tables); others && !of {
+					err = Error(1235, "42000", "This version of weir doesn't yet support an aggregate in a sub-query over columns of the outer query alone, which SQL computes over the outer query's rows: %s. Select it in the outer query", a)
+				}
+				return false
+			})
+		}
+		return err == nil
+	})
+	return n, err
+}
