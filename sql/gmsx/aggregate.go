@@ -2,6 +2,7 @@ package gmsx
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -246,10 +247,7 @@ func (p *parser) renameAggregate(f *ast.FuncExpr) {
 // AggregateNames are the names of all aggregates that a GROUP BY may use, in
 // lower case and in order, for messages and checks.
 func (e *Engine) AggregateNames() []string {
-	names := []string{
-		"any_value", "bit_and", "bit_or", "bit_xor", "count", "group_concat", "json_arrayagg", "json_objectagg",
-		"max", "min", "std", "stddev", "stddev_pop", "stddev_samp", "var_pop", "var_samp", "variance",
-	}
+	names := slices.Collect(maps.Keys(engineAggregates))
 	for name, always := range e.parser.names {
 		if always {
 			names = append(names, name)

@@ -1,6 +1,8 @@
 package gmsx
 
 import (
+	"strings"
+
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/plan"
@@ -8,30 +10,53 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/types"
 )
 
-// tablesBelow are the tables whose columns n may read from its children.
-func tablesBelow(n gms.Node) map[gms.TableId]bool {
-	all := map[gms.TableId]bool{}
+// tables are those whose columns a node may read from its children, by id and
+// by name: within a stored view ids are another statement's.
+type tables struct {
+	ids   map[gms.TableId]bool
+	names map[string]string // in lower case, with the database of one without alias
+}
+
+func tablesBelow(n gms.Node) tables {
+	t := tables{map[gms.TableId]bool{}, map[string]string{}}
 	for _, c := range n.Children() {
 		transform.Inspect(c, func(n gms.Node) bool {
-			if t, ok := n.(plan.TableIdNode); ok {
-				all[t.Id()] = true
+			at, ok := n.(plan.TableIdNode)
+			if !ok {
+				return true
 			}
-			return true
+			if at.Id() != 0 {
+				t.ids[at.Id()] = true
+			}
+			database := ""
+			if r, ok := n.(*plan.ResolvedTable); ok && r.SqlDatabase != nil {
+				database = r.SqlDatabase.Name()
+			}
+			t.names[strings.ToLower(at.Name())] = database
+			return false
 		})
 	}
-	return all
+	return t
+}
+
+// has says whether gf is a column of one of the tables.
+func (t tables) has(gf *expression.GetField) bool {
+	if t.ids[gf.TableId()] {
+		return true
+	}
+	database, ok := t.names[strings.ToLower(gf.Table())]
+	return ok && (database == "" || gf.Database() == "" || strings.EqualFold(database, gf.Database()))
 }
 
 // columnsOf says of the columns in e whether some are of the given tables, and
 // whether some are of others. Sub-queries within count as both.
-func columnsOf(e gms.Expression, tables map[gms.TableId]bool) (of, others bool) {
+func columnsOf(e gms.Expression, t tables) (of, others bool) {
 	gms.Inspect(e, func(e gms.Expression) bool {
 		switch e := e.(type) {
 		case *expression.GetField:
-			switch {
-			case e.TableId() == 0 || tables[e.TableId()]:
+			if e.Table() == "" || t.has(e) {
 				of = true
-			default:
+			} else {
 				others = true
 			}
 		case *plan.Subquery, *plan.ExistsSubquery, *plan.InSubquery:
@@ -55,7 +80,7 @@ func holdOuterConditions(_ *gms.Context, n gms.Node) (gms.Node, error) {
 		default:
 			return n, transform.SameTree, nil
 		}
-		var tables map[gms.TableId]bool
+		var below *tables
 		return transform.OneNodeExpressions(n, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
 			switch e.(type) {
 			case *expression.And, *expression.Or, *expression.Xor, *held:
@@ -64,10 +89,11 @@ func holdOuterConditions(_ *gms.Context, n gms.Node) (gms.Node, error) {
 			if !types.IsBoolean(e.Type()) {
 				return e, transform.SameTree, nil
 			}
-			if tables == nil {
-				tables = tablesBelow(n)
+			if below == nil {
+				t := tablesBelow(n)
+				below = &t
 			}
-			if of, others := columnsOf(e, tables); of || !others {
+			if of, others := columnsOf(e, *below); of || !others {
 				return e, transform.SameTree, nil
 			}
 			return &held{expression.UnaryExpression{Child: e}}, transform.NewTree, nil
@@ -112,17 +138,18 @@ func refuseOuterAggregates(_ *gms.Context, n gms.Node) (gms.Node, error) {
 		if !ok || err != nil {
 			return err == nil
 		}
-		var tables map[gms.TableId]bool
+		var below *tables
 		for _, e := range g.SelectedExprs {
 			gms.Inspect(e, func(e gms.Expression) bool {
 				a, ok := e.(gms.Aggregation)
 				if !ok || err != nil {
 					return err == nil
 				}
-				if tables == nil {
-					tables = tablesBelow(g)
+				if below == nil {
+					t := tablesBelow(g)
+					below = &t
 				}
-				if of, others := columnsOf(a, tables); others && !of {
+				if of, others := columnsOf(a, *below); others && !of {
 					err = Error(1235, "42000", "This version of weir doesn't yet support an aggregate in a sub-query over columns of the outer query alone, which SQL computes over the outer query's rows: %s. Select it in the outer query", a)
 				}
 				return false

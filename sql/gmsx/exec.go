@@ -158,6 +158,7 @@ type rowKey struct {
 
 func (k *rowKey) of(ctx *gms.Context, row gms.Row) ([]byte, error) {
 	k.key = k.key[:0]
+	row = row[max(0, len(row)-len(k.schema)):] // in a sub-query, the outer row comes first
 	for i, v := range row {
 		var err error
 		if k.key, err = appendKey(ctx, k.key, k.schema[i].Type, v); err != nil {

@@ -143,13 +143,30 @@ func (p *parser) rewrite(ctx context.Context, stmt ast.Statement) (ast.Statement
 		callBitOperators(stmt)
 	}
 	var unions []*ast.SetOp
+	var values []*ast.Subquery // those that are no tables
+	derived := map[ast.SQLNode]bool{}
+	renamed := map[*ast.FuncExpr]bool{}
 	recursive := false
 	err := ast.Walk(func(n ast.SQLNode) (bool, error) {
 		switch n := n.(type) {
+		case *ast.Select:
+			if err := p.checkGroupCalls(n); err != nil {
+				return false, err
+			}
+			p.nameInHaving(n)
 		case *ast.FuncExpr:
-			p.renameAggregate(n)
+			if !renamed[n] { // HAVING may have it a second time
+				renamed[n] = true
+				p.renameAggregate(n)
+			}
 		case *ast.ComparisonExpr:
 			keepDecimals(n)
+		case *ast.AliasedTableExpr:
+			derived[n.Expr] = true
+		case *ast.Subquery:
+			if !derived[n] {
+				values = append(values, n)
+			}
 		case *ast.SetOp:
 			unions = append(unions, n)
 		case *ast.With:
@@ -160,7 +177,11 @@ func (p *parser) rewrite(ctx context.Context, stmt ast.Statement) (ast.Statement
 	if err != nil {
 		return nil, err
 	}
+	for _, v := range values {
+		v.Select = ownOrder(v.Select) // the engine fails of IN (… UNION … ORDER BY …)
+	}
 	for _, u := range unions {
+		nameUnion(u)
 		alignConstants(u)
 		if err := balanceUnion(u, recursive); err != nil {
 			return nil, err

@@ -23,7 +23,9 @@ const ruleBase = 10000
 
 // addRules gives the analyzer our rules and then the user's.
 func addRules(b *analyzer.Builder, o Options) {
+	b.RemoveValidationRule(engineGroupRule)
 	all := []Rule{
+		{Early: true, Apply: fullGroups},
 		{Early: true, Apply: plainCasts},
 		{Early: true, Apply: plainDecimals},
 		{Early: true, Apply: typeLiterals},

@@ -3,6 +3,7 @@ package gmsx
 import (
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
@@ -72,6 +73,104 @@ func unionDepth(s ast.SelectStatement) int {
 		return unionDepth(s.Select)
 	}
 	return 0
+}
+
+// nameUnion gives the columns that a UNION may be sorted by names. The engine
+// sorts by a position's expression, over rows that no longer have what is in
+// it: by the constant 1 of SELECT 1 UNION SELECT 2 ORDER BY 1.
+func nameUnion(s *ast.SetOp) {
+	s.Left, s.Right = ownOrder(s.Left), ownOrder(s.Right)
+	if len(s.OrderBy) == 0 {
+		return
+	}
+	first := ast.SelectStatement(s)
+	for {
+		switch f := first.(type) {
+		case *ast.SetOp:
+			first = f.Left
+			continue
+		case *ast.ParenSelect:
+			first = f.Select
+			continue
+		}
+		break
+	}
+	sel, ok := first.(*ast.Select)
+	if !ok {
+		return
+	}
+	for _, e := range sel.SelectExprs {
+		if a, ok := e.(*ast.AliasedExpr); ok && a.As.IsEmpty() {
+			if _, column := a.Expr.(*ast.ColName); !column {
+				a.As = ast.NewColIdent(columnName(a))
+			}
+		}
+	}
+	for _, o := range s.OrderBy {
+		if name, ok := positionName(sel.SelectExprs, o.Expr); ok {
+			o.Expr = &ast.ColName{Name: name}
+		}
+	}
+}
+
+// columnName is the name of a column without alias.
+func columnName(a *ast.AliasedExpr) string {
+	if a.InputExpression != "" {
+		return a.InputExpression
+	}
+	return ast.String(a.Expr)
+}
+
+// positionName is the name that the expression at a position has alone.
+func positionName(exprs ast.SelectExprs, position ast.Expr) (name ast.ColIdent, ok bool) {
+	v, ok := position.(*ast.SQLVal)
+	if !ok || v.Type != ast.IntVal {
+		return name, false
+	}
+	at, err := strconv.Atoi(string(v.Val))
+	if err != nil || at < 1 || at > len(exprs) {
+		return name, false
+	}
+	names := make([]ast.ColIdent, len(exprs))
+	for i, e := range exprs {
+		a, ok := e.(*ast.AliasedExpr)
+		if !ok {
+			return name, false
+		}
+		names[i] = a.As
+		if c, column := a.Expr.(*ast.ColName); column && a.As.IsEmpty() {
+			names[i] = c.Name
+		}
+	}
+	for i, n := range names {
+		if i != at-1 && n.Equal(names[at-1]) {
+			return name, false
+		}
+	}
+	return names[at-1], true
+}
+
+// ownOrder makes a derived table of a UNION within another that has an order or
+// a limit: the engine gives these to the outer one.
+func ownOrder(s ast.SelectStatement) ast.SelectStatement {
+	inner := s
+	for {
+		p, ok := inner.(*ast.ParenSelect)
+		if !ok {
+			break
+		}
+		inner = p.Select
+	}
+	u, ok := inner.(*ast.SetOp)
+	if !ok || len(u.OrderBy) == 0 && u.Limit == nil {
+		return s
+	}
+	return &ast.Select{
+		SelectExprs: ast.SelectExprs{&ast.StarExpr{}},
+		From: ast.TableExprs{&ast.AliasedTableExpr{
+			Expr: &ast.Subquery{Select: u}, As: ast.NewTableIdent(operatorPrefix + "union"), Auth: ast.AuthInformation{AuthType: ast.AuthType_IGNORE},
+		}},
+	}
 }
 
 // exactUnions gives the columns of a UNION the types that hold the values of
