@@ -2,6 +2,7 @@ package sql
 
 import (
 	"bytes"
+	"cmp"
 	"container/heap"
 	"errors"
 	"slices"
@@ -479,7 +480,7 @@ func (t *topRows) RowIter(ctx *gms.Context, _ gms.Row) (gms.RowIter, error) {
 type topRow struct {
 	by    []column.Value
 	shown []column.Value
-	n     int // its place in the order of the key, which decides between equals
+	place int64 // in the order of the key, which decides between equals
 }
 
 // topHeap has the last of the rows in front.
@@ -508,7 +509,7 @@ func (h *topHeap) compare(a, b *topRow) int {
 			return c
 		}
 	}
-	return a.n - b.n
+	return cmp.Compare(a.place, b.place)
 }
 
 // compareNulls compares values of one kind, of which NULL is the least.
@@ -532,14 +533,20 @@ func (t *topRows) rows(ctx *gms.Context, narrow bool) ([]gms.Row, error) {
 	}
 	p.open(ctx)
 	h := &topHeap{by: t.by}
-	seen := 0
 	err := p.each(ctx, func(b *column.Batch) error {
-		for _, i := range b.Sel {
-			seen++
-			if t.most == 0 || len(h.rows) == t.most && !t.before(b, int(i), &h.rows[0]) {
+		rows := b.Sel
+		if t.most == 0 {
+			return nil
+		}
+		if len(h.rows) == t.most {
+			rows = t.notBehind(b, &h.rows[0])
+		}
+		for _, i := range rows {
+			place := p.rows.Place(int(i))
+			if len(h.rows) == t.most && !t.before(b, int(i), place, &h.rows[0]) {
 				continue
 			}
-			r := topRow{n: seen, by: make([]column.Value, len(t.by)), shown: make([]column.Value, len(t.shown))}
+			r := topRow{place: place, by: make([]column.Value, len(t.by)), shown: make([]column.Value, len(t.shown))}
 			for k, c := range t.by {
 				r.by[k] = b.Cols[c.col].Value(int(i)).Clone()
 			}
@@ -569,9 +576,8 @@ func (t *topRows) rows(ctx *gms.Context, narrow bool) ([]gms.Row, error) {
 	return rows, nil
 }
 
-// before says whether row i comes before the last that is kept; among equals
-// the earlier one stays.
-func (t *topRows) before(b *column.Batch, i int, last *topRow) bool {
+// before says whether row i comes before the last that is kept.
+func (t *topRows) before(b *column.Batch, i int, place int64, last *topRow) bool {
 	for k, by := range t.by {
 		c := compareNulls(b.Cols[by.col].Value(i), last.by[k])
 		if by.desc {
@@ -581,5 +587,32 @@ func (t *topRows) before(b *column.Batch, i int, last *topRow) bool {
 			return c < 0
 		}
 	}
-	return false
+	return place < last.place
+}
+
+// notBehind leaves of the rows of a batch, in place, those whose first column
+// does not put them behind the last that is kept: few, once some were seen.
+func (t *topRows) notBehind(b *column.Batch, last *topRow) []uint32 {
+	v, than := b.Cols[t.by[0].col], last.by[0]
+	if v.Null != nil || than.IsNull() {
+		return b.Sel
+	}
+	switch desc := t.by[0].desc; v.Kind {
+	case column.Int, column.Time, column.Dec:
+		return notBehind(b.Sel, v.I, than.I, desc)
+	case column.Float:
+		return notBehind(b.Sel, v.F, than.F, desc)
+	default:
+		return b.Sel
+	}
+}
+
+func notBehind[T int64 | float64](rows []uint32, x []T, than T, desc bool) []uint32 {
+	kept := rows[:0]
+	for _, i := range rows {
+		if desc && x[i] >= than || !desc && x[i] <= than {
+			kept = append(kept, i)
+		}
+	}
+	return kept
 }

@@ -6,11 +6,9 @@ import (
 	gms "github.com/dolthub/go-mysql-server/sql"
 
 	"weir/sql/gmsx"
+	"weir/views"
 	"weir/views/column"
 )
-
-// passBatch is how many rows a pass takes at a time.
-const passBatch = 2048
 
 // A pass goes once over the rows of an access, in vectors.
 type pass struct {
@@ -21,6 +19,7 @@ type pass struct {
 	cols    []int // of the table, as they are read
 	narrows []bool
 	memos   memoRuns
+	rows    *views.Rows // those that f is called with
 }
 
 // open says what is read.
@@ -66,48 +65,35 @@ func (p *pass) each(ctx *gms.Context, f func(b *column.Batch) error) error {
 	if err != nil {
 		return err
 	}
-	layout := t.layout(p.cols, p.narrows)
-	var read, wide column.Batch
+	var wide column.Batch
 	wide.Context = &p.memos
 	wide.Cols = make([]*column.Vector, len(t.cols))
-	sel := make([]uint32, passBatch)
-	// Ranges may overlap where no row is in two of them: each is a scan.
-	for i := range ranges {
-		cursor := snap.ScanLayout(layout, ranges[i:i+1:i+1], false)
-		for {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			n, err := cursor.Fill(&read, passBatch)
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				break
-			}
-			wide.Reset(n)
-			for k, c := range p.cols {
-				wide.Cols[c] = read.Cols[k]
-			}
-			wide.Sel = sel[:n]
+	sel := make([]uint32, views.BlockRows)
+	return snap.Each(ctx, t.layout(p.cols, p.narrows), ranges, func(rows *views.Rows) error {
+		p.rows = rows
+		wide.Reset(rows.Len)
+		for k, c := range p.cols {
+			wide.Cols[c] = rows.Cols[k]
+		}
+		if rows.Sel != nil {
+			wide.Sel = append(sel[:0], rows.Sel...)
+		} else {
+			wide.Sel = sel[:rows.Len]
 			for k := range wide.Sel {
 				wide.Sel[k] = uint32(k)
 			}
-			if p.filter != nil {
-				wide.Keep(p.filter)
-				if err := p.memos.err(); err != nil {
-					return err
-				}
-			}
-			if len(wide.Sel) == 0 {
-				continue
-			}
-			if err := f(&wide); err != nil {
+		}
+		if p.filter != nil {
+			wide.Keep(p.filter)
+			if err := p.memos.err(); err != nil {
 				return err
 			}
 		}
-	}
-	return nil
+		if len(wide.Sel) == 0 {
+			return nil
+		}
+		return f(&wide)
+	})
 }
 
 // A room watches how much memory the groups of a statement take.

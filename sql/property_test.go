@@ -308,7 +308,7 @@ func (w *world) open() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.engine, err = views.Open(w.t.Context(), views.Config{Dir: w.dir, Broker: w.broker, Compiler: compiler, Logger: logger})
+	w.engine, err = views.Open(w.t.Context(), views.Config{Dir: w.dir, Broker: w.broker, Compiler: compiler, Logger: logger, KeepLeast: 1})
 	if err != nil {
 		w.t.Fatal(err)
 	}

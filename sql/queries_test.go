@@ -84,7 +84,7 @@ func newTestServer(t testing.TB, broker *logtest.Memory, limit uint64) *Server {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	engine, err := views.Open(t.Context(), views.Config{Dir: t.TempDir(), Broker: broker, Compiler: compiler, Logger: logger})
+	engine, err := views.Open(t.Context(), views.Config{Dir: t.TempDir(), Broker: broker, Compiler: compiler, Logger: logger, KeepLeast: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

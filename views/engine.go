@@ -25,6 +25,12 @@ type Config struct {
 	Compiler Compiler
 	Logger   *slog.Logger
 	Clock    Clock // of the batch layer; nil is the time of day
+
+	// KeepLeast is from how many rows on columns are kept in memory that passes
+	// over a view read, KeepMost how many bytes of them: 0 is some thousands,
+	// and 256 MiB or an eighth of GOMEMLIMIT.
+	KeepLeast int
+	KeepMost  int64
 }
 
 // DefaultDatabase is the database of a log that carries its stream's name alone.
@@ -49,6 +55,7 @@ type Engine struct {
 	catalog  *catalog
 	jobs     jobs
 	governor governor
+	kept     *keptColumns
 
 	ctx  context.Context // of builds and schedulers
 	stop context.CancelFunc
@@ -97,7 +104,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{
 		dir: cfg.Dir, broker: cfg.Broker, compiler: cfg.Compiler, log: cfg.Logger, catalog: cat,
 		streams: map[string]*streamEntry{}, views: map[string]*View{}, building: map[string]*build{}, previous: map[string]*previous{},
-		clock: cfg.Clock,
+		clock: cfg.Clock, kept: newKeptColumns(cfg.KeepLeast, cfg.KeepMost),
 	}
 	if e.clock == nil {
 		e.clock = SystemClock{}
@@ -108,6 +115,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	e.wg.Go(func() { e.scrub(e.ctx) })
+	e.wg.Go(func() { e.kept.sweep(e.ctx) })
 	return e, nil
 }
 

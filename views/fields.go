@@ -2,6 +2,7 @@ package views
 
 import (
 	"errors"
+	"slices"
 
 	"weir/views/column"
 	"weir/views/partial"
@@ -16,6 +17,7 @@ var ErrWide = errors.New("views: a value is too wide for a narrow layout")
 type Layout struct {
 	layer  Layer
 	cols   []LayerColumn
+	index  []int  // of cols in the plan's Columns(layer)
 	narrow []bool // by column: BigDec as Dec
 	types  []column.Type
 	specs  []partial.Spec
@@ -33,7 +35,7 @@ type Layout struct {
 // ErrWide.
 func (v *View) Layout(layer Layer, cols []int, narrow []bool) *Layout {
 	all := v.plan.Columns(layer)
-	l := &Layout{layer: layer, types: v.plan.KeyTypes(), specs: v.plan.Specs(), narrow: make([]bool, len(cols))}
+	l := &Layout{layer: layer, types: v.plan.KeyTypes(), specs: v.plan.Specs(), narrow: make([]bool, len(cols)), index: slices.Clone(cols)}
 	for i, c := range cols {
 		l.cols = append(l.cols, all[c])
 		l.add(i, &all[c], narrow != nil && narrow[i])

@@ -680,6 +680,12 @@ type Cursor struct {
 	misses  int      // rows stepped over since the last that any took
 	keyless bool     // the row that there is in any case is still to come
 
+	only   uint64                // the number of the bucket that alone is read; 0 is none
+	over   uint64                // the number of one that is not read but where another source has the key
+	beside func(key []byte) bool // says whether it has, for each row
+	base   *bucketSource         // that bucket
+	note   func(key []byte)      // is told the key of each row, if it is not nil
+
 	fields
 }
 
@@ -702,6 +708,13 @@ func (s *Snapshot) ScanLayout(out *Layout, ranges []Range, reverse bool) *Cursor
 	}
 }
 
+// scan is a forward scan of a view that has keys, for a part of its sources.
+func (s *Snapshot) scan(out *Layout, ranges []Range) *Cursor {
+	c := s.ScanLayout(out, ranges, false)
+	c.keyless = false
+	return c
+}
+
 // Restart makes the cursor one over other ranges.
 func (c *Cursor) Restart(ranges []Range, reverse bool) {
 	c.snap.mu.Lock()
@@ -716,7 +729,7 @@ func (c *Cursor) Fill(b *column.Batch, limit int) (n int, err error) {
 	c.snap.mu.Lock()
 	defer c.snap.mu.Unlock()
 	if c.snap.tx == nil {
-		return 0, errors.New("the statement that this row belongs to has ended")
+		return 0, errEnded
 	}
 	err = c.snap.guard(func() error {
 		n, err = c.fill(b, limit)
@@ -734,6 +747,14 @@ func (c *Cursor) fill(b *column.Batch, limit int) (int, error) {
 	c.begin(b)
 	n := 0
 	for n < limit && c.advance() {
+		if c.beside != nil {
+			if err := c.withBase(); err != nil {
+				return 0, err
+			}
+		}
+		if c.note != nil {
+			c.note(c.current)
+		}
 		if err := c.row(b, n, limit); errors.Is(err, partial.ErrWide) {
 			return 0, ErrWide
 		} else if err != nil {
@@ -763,7 +784,7 @@ func (c *Cursor) fill(b *column.Batch, limit int) (int, error) {
 // follow makes the cursor one of the transaction that its snapshot has moved
 // to, at the row it was at.
 func (c *Cursor) follow() {
-	c.src, c.moved = c.snap.sources(c.layer), c.snap.moved
+	c.src, c.moved = c.part(c.snap.sources(c.layer)), c.snap.moved
 	c.at, c.current = c.at[:0], slices.Clone(c.resume) // the old key was in the file's memory
 	if !c.started {
 		return

@@ -45,6 +45,8 @@ type View struct {
 	// Kept is for what readers make once for the version, by keys of their own.
 	Kept sync.Map
 
+	kept map[uint64]*keptRows // by the number of the bucket; guarded by keptColumns.mu
+
 	mu    sync.Mutex
 	err   error // why the view failed
 	stuck error // why the last commit failed, which is tried again

@@ -12,6 +12,11 @@ type Vector struct {
 	S     []string
 	D     []decimal.Decimal
 	Null  []bool // nil when no value is NULL
+
+	// Codes, if there are any, say of which value of Dict each text of S is one.
+	// That of NULL says nothing. Neither is ever changed.
+	Codes []uint32
+	Dict  []string
 }
 
 // IsNull reports whether row i is NULL.
