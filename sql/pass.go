@@ -78,6 +78,7 @@ func (p *pass) each(ctx *gms.Context, f func(b *column.Batch) error) error {
 		if rows.Sel != nil {
 			wide.Sel = append(sel[:0], rows.Sel...)
 		} else {
+			sel = slices.Grow(sel[:0], rows.Len)
 			wide.Sel = sel[:rows.Len]
 			for k := range wide.Sel {
 				wide.Sel[k] = uint32(k)

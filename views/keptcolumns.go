@@ -2,10 +2,8 @@ package views
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
+	"encoding/binary"
 	"math"
 	"runtime/debug"
 	"slices"
@@ -18,15 +16,16 @@ import (
 	"weir/views/partial"
 )
 
-// Rows of a file are made for writing and for finding one: each is to be found
-// in a page, verified and decoded. A dashboard reads all of them again and
-// again, while those of the batch layer stay what they are for hours. So what
-// passes over a view have decoded is kept, as columns, as long as there is room:
-// a pass is then over vectors in memory. What the speed layer has on top is
-// merged in for each pass: its rows take the place of those with the same keys.
+// Rows of a file are made for writing, and for finding one: each is found in a
+// page, verified and decoded. A dashboard reads all of them again and again,
+// while few of them change. So what passes over a view have decoded is kept as
+// columns, as long as there is room, and a pass is over vectors in memory. The
+// rows of groups that had events since are read anew and take the place of
+// those that are kept. Which groups those are the runs say, that is what the
+// live layer has applied.
 //
-// INVARIANT: kept columns are those of one content of one bucket of rows. A
-// snapshot that sees another content never reads them.
+// INVARIANT: between two sequences a row changes only if a run between them has
+// its key, or the layers change, which keptID tells, or retention drops it.
 
 // BlockRows is how many rows a pass takes at a time.
 const BlockRows = 2048
@@ -39,11 +38,13 @@ const (
 	keptMost = 256 << 20
 	// keptIdle is for how long columns are kept that nobody reads.
 	keptIdle = 10 * time.Minute
-	// overlayPart is how small a part of the kept rows those beside them must
-	// be: each of them costs as much as some ten kept ones. Up to overlayLeast
+	// dirtyPart is how small a part of the kept rows those must be that are read
+	// anew, each of which costs as much as some fifty kept ones. Up to dirtyLeast
 	// there may be in any case.
-	overlayPart  = 8
-	overlayLeast = 128
+	dirtyPart  = 16
+	dirtyLeast = 128
+	// recentMost bounds the runs that are remembered.
+	recentMost = 1 << 14
 	// keptRanges bounds the ranges of a pass over kept columns: each begins with
 	// a search.
 	keptRanges = 64
@@ -51,13 +52,25 @@ const (
 	dictMost = 1 << 15
 )
 
-// A contentID says what the rows of a bucket are. Every change to a bucket
-// moves its root and, but for one in 2^32, the sum of its checksums.
-type contentID struct {
-	rowset, root uint64
-	rows, sum    uint64
-	at           uint64 // the last sequence that is in them
-	deleted      int64
+// A keptID says what the rows of a layer are made of, but for the runs: it
+// changes with the batch layer, and where an epoch begins or ends.
+type keptID struct {
+	batch, rows, sum, cut uint64
+	epochs                string
+}
+
+func (m *storeMeta) keptID(l Layer) (id keptID) {
+	if m.Batch != 0 {
+		id.batch, id.rows, id.sum, id.cut = m.Batch, m.BatchRows, m.BatchSum, m.Cut
+	}
+	if l != Batch {
+		var list []byte
+		for _, e := range m.Epochs {
+			list = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(list, e.ID), e.Rowset)
+		}
+		id.epochs = string(list)
+	}
+	return id
 }
 
 // keptColumns are the columns that an engine keeps of its views.
@@ -82,17 +95,32 @@ func newKeptColumns(least int, most int64) *keptColumns {
 	return &keptColumns{least: uint64(least), most: most, list: map[*keptRows]struct{}{}}
 }
 
-// keptRows are the rows of one content of a bucket.
+// A keptView is what a view has for them.
+type keptView struct {
+	begun  bool
+	layers [2]*keptRows // Serving and Batch
+	// recent are the runs that commits took out of the stream's state, oldest
+	// first: all of those beyond sequence after, while recorded is set.
+	recorded bool
+	after    uint64
+	recent   []*run
+	groups   int // in recent
+}
+
+// keptRows are the rows of a layer at a sequence.
 type keptRows struct {
-	view *View
-	id   contentID
+	view  *View
+	layer Layer
+	id    keptID
 
 	load sync.Mutex // held while columns are read
 
 	// The rest is guarded by keptColumns.mu; what it points to never changes.
-	keys  *keyList // nil until the first columns are there
+	seq   uint64   // 0 while there are no columns
+	floor int64    // rows of windows up to here are not among them
+	keys  *keyList // nil while there are no columns
 	cols  map[columnID]*keptColumn
-	wide  map[columnID]bool // do not fit narrow vectors
+	fresh map[*Layout]*overlay // the last by layout
 	bytes int64
 	used  time.Time
 	gone  bool
@@ -117,6 +145,10 @@ type keptColumn struct {
 	blocks []*column.Vector
 	dict   []string
 	bytes  int64
+	// When it was read: not before the keys were. What has changed in between
+	// is dirty for all that may read it.
+	seq   uint64
+	floor int64
 }
 
 // keyList are keys in order, in blocks of BlockRows.
@@ -166,45 +198,26 @@ func (l *keyList) search(from int, key []byte) (at int, found bool) {
 	return at, at < l.n && bytes.Equal(l.key(at), key)
 }
 
-// of returns what is kept, or may be, of a content of a bucket of the view.
-func (k *keptColumns) of(v *View, id contentID) *keptRows {
+// of returns what is kept, or may be, of a layer of the view.
+func (k *keptColumns) of(v *View, l Layer, id keptID) *keptRows {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	r := v.kept[id.rowset]
+	r := v.kept.layers[l]
 	if r != nil && r.id != id {
 		k.drop(r)
 		r = nil
 	}
 	if r == nil {
-		k.forget(v)
-		r = &keptRows{view: v, id: id, cols: map[columnID]*keptColumn{}, wide: map[columnID]bool{}}
-		if v.kept == nil {
-			v.kept = map[uint64]*keptRows{}
-			context.AfterFunc(v.ctx, func() { k.dropIf(func(r *keptRows) bool { return r.view == v }) })
+		r = &keptRows{view: v, layer: l, id: id, cols: map[columnID]*keptColumn{}, fresh: map[*Layout]*overlay{}}
+		if !v.kept.begun {
+			v.kept.begun = true
+			context.AfterFunc(v.ctx, func() { k.forget(v) })
 		}
-		v.kept[id.rowset] = r
+		v.kept.layers[l] = r
 		k.list[r] = struct{}{}
 	}
 	r.used = time.Now()
 	return r
-}
-
-// keptContents bounds the contents of one view that are kept: its batch layer,
-// and an epoch that is larger.
-const keptContents = 2
-
-// forget drops contents of v that were not read for the longest time, to leave
-// room for one.
-func (k *keptColumns) forget(v *View) {
-	for len(v.kept) >= keptContents {
-		var oldest *keptRows
-		for _, r := range v.kept {
-			if oldest == nil || r.used.Before(oldest.used) {
-				oldest = r
-			}
-		}
-		k.drop(oldest)
-	}
 }
 
 // drop forgets r.
@@ -215,10 +228,50 @@ func (k *keptColumns) drop(r *keptRows) {
 	r.gone = true
 	k.bytes -= r.bytes
 	delete(k.list, r)
-	if r.view.kept[r.id.rowset] == r {
-		delete(r.view.kept, r.id.rowset)
+	r.view.kept.layers[r.layer] = nil
+	if r.layer == Serving {
+		r.view.kept.recorded, r.view.kept.recent, r.view.kept.groups = false, nil, 0
 	}
 }
+
+// record has the runs of v kept that commits take out of the stream's state.
+func (k *keptColumns) record(v *View) {
+	v.stream.applyMu.Lock()
+	defer v.stream.applyMu.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !v.kept.recorded {
+		v.kept.recorded, v.kept.after = true, v.stream.state.Load().views[v].base
+	}
+}
+
+// committed takes over runs that a commit took out of the stream's state, before
+// it is seen without them.
+func (k *keptColumns) committed(v *View, runs []*run) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !v.kept.recorded {
+		return
+	}
+	for _, r := range runs {
+		v.kept.groups += r.table.Len()
+	}
+	v.kept.recent = append(v.kept.recent, runs...)
+	most := recentMost // while the columns are being read
+	if r := v.kept.layers[Serving]; r != nil && r.keys != nil {
+		most = r.keys.dirtyMost()
+	}
+	if v.kept.groups > most || len(v.kept.recent) > recentMost {
+		// It is over: too much has changed since.
+		v.kept.recorded, v.kept.recent, v.kept.groups = false, nil, 0
+	}
+}
+
+// dirtyMost is how many keys at most may be dirty.
+func (l *keyList) dirtyMost() int { return max(l.n/dirtyPart, dirtyLeast) }
+
+// forget drops what there is of v.
+func (k *keptColumns) forget(v *View) { k.dropIf(func(r *keptRows) bool { return r.view == v }) }
 
 func (k *keptColumns) dropIf(f func(r *keptRows) bool) {
 	k.mu.Lock()
@@ -244,42 +297,61 @@ func (k *keptColumns) sweep(ctx context.Context) {
 	}
 }
 
-// have returns the keys and the columns of a layout, or which of them are missing.
-func (k *keptColumns) have(r *keptRows, l *Layout) (keys *keyList, cols []*keptColumn, missing []int, err error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	cols = make([]*keptColumn, len(l.cols))
-	for i := range l.cols {
-		id := l.id(i)
-		if r.wide[id] {
-			return nil, nil, nil, ErrWide
-		}
-		if cols[i] = r.cols[id]; cols[i] == nil {
-			missing = append(missing, i)
-		}
-	}
-	return r.keys, cols, missing, nil
+// A keptState is what there is of keptRows for one statement.
+type keptState struct {
+	seq     uint64
+	floor   int64
+	keys    *keyList // nil where they are not of use
+	cols    []*keptColumn
+	missing []int    // of the columns
+	fresh   *overlay // an earlier one of the layout
+	runs    []*run   // those that may be beyond seq
 }
 
-// due notes that so many rows of r were or are to be read, and says whether they
-// had better been kept.
-func (k *keptColumns) due(r *keptRows, rows uint64) bool {
+// state returns what there is for a snapshot.
+func (k *keptColumns) state(r *keptRows, s *Snapshot, l *Layout) (st keptState) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	ok := r.passed >= r.id.rows && time.Since(r.refused) > keptIdle
-	r.passed += rows
-	return ok
-}
-
-// tooWide notes that the narrow columns of the layout do not fit.
-func (k *keptColumns) tooWide(r *keptRows, l *Layout) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	st = keptState{seq: r.seq, floor: r.floor, keys: r.keys, cols: make([]*keptColumn, len(l.cols)), fresh: r.fresh[l]}
 	for i := range l.cols {
-		if id := l.id(i); id.narrow { // which of them it is nobody has said
-			r.wide[id] = true
+		c := r.cols[l.id(i)]
+		if st.cols[i] = c; c == nil || s.floor() < c.floor || r.layer == Serving && s.Seq < c.seq {
+			st.missing = append(st.missing, i)
 		}
 	}
+	if s.floor() < r.floor {
+		st.keys = nil
+	}
+	if r.layer == Serving {
+		kept := &r.view.kept
+		if s.Seq < r.seq || !kept.recorded || r.seq < kept.after {
+			st.keys = nil
+		}
+		st.runs = append(slices.Clone(kept.recent), s.live...)
+	}
+	return st
+}
+
+// floor is the last window that retention has dropped of what the snapshot shows.
+func (s *Snapshot) floor() int64 {
+	if s.drop == nil {
+		return noFloor
+	}
+	return s.drop.floor
+}
+
+// due says whether so many rows, as are about to be read, had better be kept.
+func (k *keptColumns) due(r *keptRows, all uint64) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return r.passed >= all && time.Since(r.refused) > keptIdle
+}
+
+// missed notes that so many rows were read that are not kept.
+func (k *keptColumns) missed(r *keptRows, rows int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r.passed += uint64(rows)
 }
 
 // room makes room for so many bytes more of r, and says whether there is.
@@ -302,25 +374,49 @@ func (k *keptColumns) room(r *keptRows, more int64) bool {
 	return true
 }
 
-// put keeps columns that were read.
-func (k *keptColumns) put(r *keptRows, keys *keyList, cols map[columnID]*keptColumn) {
+// put keeps columns that s has read: all there are, or with the same keys more.
+func (k *keptColumns) put(r *keptRows, s *Snapshot, keys *keyList, cols map[columnID]*keptColumn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if r.gone {
 		return
 	}
-	add := func(n int64) { r.bytes, k.bytes = r.bytes+n, k.bytes+n }
-	if r.keys == nil {
-		r.keys = keys
-		add(keys.bytes)
-	}
-	for id, c := range cols {
-		if r.cols[id] == nil {
-			r.cols[id] = c
-			add(c.bytes)
+	if r.keys != keys {
+		k.bytes -= r.bytes
+		r.keys, r.seq, r.floor, r.bytes = keys, s.Seq, s.floor(), keys.bytes
+		k.bytes += r.bytes
+		clear(r.cols)
+		clear(r.fresh)
+		if kept := &r.view.kept; r.layer == Serving {
+			kept.recent = slices.DeleteFunc(slices.Clone(kept.recent), func(o *run) bool { return o.to <= r.seq })
+			kept.after, kept.groups = max(kept.after, r.seq), 0
+			for _, o := range kept.recent {
+				kept.groups += o.table.Len()
+			}
 		}
 	}
+	for id, c := range cols {
+		r.cols[id] = c
+		r.bytes += c.bytes
+		k.bytes += c.bytes
+	}
 	r.passed = 0
+}
+
+// keptLayouts bounds the layouts of which the last overlay is kept.
+const keptLayouts = 16
+
+// putFresh keeps an overlay for the statements that come.
+func (k *keptColumns) putFresh(r *keptRows, keys *keyList, l *Layout, o *overlay) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if r.keys != keys {
+		return
+	}
+	if len(r.fresh) >= keptLayouts {
+		clear(r.fresh)
+	}
+	r.fresh[l] = o
 }
 
 // Rows are some rows of a pass.
@@ -375,7 +471,7 @@ func (s *Snapshot) Each(ctx context.Context, out *Layout, ranges []Range, f func
 				break
 			}
 			if p != nil {
-				s.View.eng.kept.due(p.rows, uint64(n))
+				s.View.eng.kept.missed(p.rows, n)
 			}
 			if err := f(&Rows{Cols: read.Cols, Len: n, FirstPlace: place}); err != nil {
 				return err
@@ -388,12 +484,13 @@ func (s *Snapshot) Each(ctx context.Context, out *Layout, ranges []Range, f func
 
 // A keptPass is a pass over kept columns.
 type keptPass struct {
-	snap *Snapshot
-	out  *Layout
-	rows *keptRows
-	keys *keyList // nil where the columns are not there
-	cols []*keptColumn
-	drop *windows // rows that retention has dropped and are still here
+	snap  *Snapshot
+	out   *Layout
+	rows  *keptRows
+	keys  *keyList // nil where the columns are not there
+	cols  []*keptColumn
+	fresh *overlay
+	drop  *windows // rows that retention has dropped since they were read; nil is none
 
 	vectors []*column.Vector
 	texts   []column.Vector // room for those that are kept as codes
@@ -404,145 +501,223 @@ type keptPass struct {
 // one, and without keys where they are not there yet.
 func (s *Snapshot) keptPass(ctx context.Context, out *Layout, ranges []Range) (*keptPass, error) {
 	k := s.View.eng.kept
-	id, ok, err := s.content(out.layer)
-	if err != nil || !ok || len(ranges) > keptRanges {
-		return nil, err
+	all := s.Estimate(out.layer)
+	if out.layer == Speed || len(s.View.plan.Keys) == 0 || all < k.least || len(ranges) > keptRanges {
+		return nil, nil
 	}
-	p := &keptPass{snap: s, out: out, rows: k.of(s.View, id)}
-	keys, cols, missing, err := k.have(p.rows, out)
-	if err != nil {
-		return nil, err
+	p := &keptPass{snap: s, out: out, rows: k.of(s.View, out.layer, s.meta.keptID(out.layer))}
+	st := k.state(p.rows, s, out)
+	var dirty *keyList
+	if st.keys != nil {
+		if st.fresh != nil && st.fresh.seq > s.Seq {
+			st.fresh = nil
+		}
+		var ok bool
+		if dirty, ok = st.dirty(); !ok {
+			st.keys = nil
+		}
 	}
-	if keys == nil || len(missing) > 0 {
-		if !k.due(p.rows, 0) {
+	if st.keys == nil || len(st.missing) > 0 {
+		if !k.due(p.rows, all) {
 			return p, nil
 		}
-		if keys, cols, err = s.keep(ctx, p.rows, out, missing, keys, cols); err != nil || keys == nil {
+		if st.keys == nil {
+			dirty = &keyList{}
+		}
+		if ok, err := s.keep(ctx, p.rows, out, &st); err != nil || !ok {
 			return p, err
 		}
 	}
-	p.keys, p.cols = keys, cols
-	if s.drop != nil && s.drop.floor != id.deleted {
+	var err error
+	if p.fresh, err = s.overlay(ctx, out, &st, dirty); err != nil {
+		return nil, err
+	}
+	if p.fresh != st.fresh {
+		k.putFresh(p.rows, st.keys, out, p.fresh)
+	}
+	p.keys, p.cols = st.keys, st.cols
+	if s.floor() > st.floor {
 		p.drop = s.drop
 	}
-	p.vectors = make([]*column.Vector, len(cols))
-	p.texts = make([]column.Vector, len(cols))
+	p.vectors = make([]*column.Vector, len(p.cols))
+	p.texts = make([]column.Vector, len(p.cols))
 	p.sel = make([]uint32, 0, BlockRows)
 	return p, nil
 }
 
-// content returns what the largest bucket of a layer holds, and false where it
-// is not worth keeping or there is too much beside it.
-func (s *Snapshot) content(l Layer) (id contentID, ok bool, err error) {
-	if l == Speed || len(s.View.plan.Keys) == 0 {
-		return id, false, nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.tx == nil {
-		return id, false, errEnded
-	}
-	id.deleted = s.meta.Deleted
-	rest := uint64(0)
-	add := func(r *rowset, at uint64) {
-		n := *r.rows
-		if n > id.rows {
-			n, id.rows, id.sum, id.rowset, id.at = id.rows, n, *r.sum, r.number, at
-		}
-		rest += n
-	}
-	if s.meta.Batch != 0 {
-		add(s.meta.batch(), s.meta.Cut)
-	}
-	if l == Serving {
-		for i := range s.meta.Epochs {
-			e := &s.meta.Epochs[i]
-			at := e.To
-			if at == 0 {
-				at = s.meta.Applied
-			}
-			add(e.rowset(), at)
-		}
-		for _, r := range s.runs {
-			rest += uint64(r.table.Len())
+// dirty are the keys of rows that may have changed since the rows were read, or
+// since the earlier overlay. ok says that there are not too many.
+func (st *keptState) dirty() (*keyList, bool) {
+	since, most := st.seq, st.keys.dirtyMost()
+	if st.fresh != nil {
+		since = max(since, st.fresh.seq)
+		if st.fresh.keys.n > most {
+			return nil, false
 		}
 	}
-	if id.rows < s.View.eng.kept.least || rest > max(id.rows/overlayPart, overlayLeast) {
-		return id, false, nil
-	}
-	err = s.guard(func() error {
-		b := s.tx.Bucket(rowsBucket(id.rowset))
-		if b == nil {
-			return fmt.Errorf("%w: the %d rows of a bucket are missing", errDamaged, id.rows)
+	var tables []*partial.Table
+	n := 0
+	for _, r := range st.runs {
+		if r.to > since {
+			tables = append(tables, r.table)
+			n += r.table.Len()
 		}
-		id.root = uint64(b.Root())
-		return nil
-	})
-	return id, err == nil, err
+	}
+	if n > 2*most { // a run may be there twice
+		return nil, false
+	}
+	keys := make([][]byte, 0, n)
+	for _, t := range tables {
+		for i := range t.Len() {
+			keys = append(keys, t.Key(i))
+		}
+	}
+	slices.SortFunc(keys, bytes.Compare)
+	list := &keyList{}
+	for _, key := range slices.CompactFunc(keys, bytes.Equal) {
+		list.add(key)
+	}
+	return list, list.n <= most
 }
 
-var errEnded = errors.New("the statement that this row belongs to has ended")
-
-// keep reads the missing columns of a layout, and the keys if need be. It
-// returns no keys where another statement does so now, or there is no room.
-func (s *Snapshot) keep(ctx context.Context, r *keptRows, out *Layout, missing []int, keys *keyList, cols []*keptColumn) (*keyList, []*keptColumn, error) {
+// keep reads the missing columns of a layout, and the keys if they are. It says
+// false where another statement does so now, or there is no room.
+func (s *Snapshot) keep(ctx context.Context, r *keptRows, out *Layout, st *keptState) (bool, error) {
 	if !r.load.TryLock() {
-		return nil, nil, nil
+		return false, nil
 	}
 	defer r.load.Unlock()
 	k := s.View.eng.kept
+	if r.layer == Serving {
+		k.record(s.View)
+	}
+	missing := st.missing
+	if st.keys == nil {
+		missing = make([]int, len(out.cols))
+		for i := range missing {
+			missing[i] = i
+		}
+	}
 	index, narrow := make([]int, len(missing)), make([]bool, len(missing))
 	for j, i := range missing {
 		index[j], narrow[j] = out.index[i], out.narrow[i]
 	}
-	part := s.View.Layout(out.layer, index, narrow)
-	c := s.scan(part, slices.Clone(All))
-	c.only, c.drop = r.id.rowset, nil
-	c.src = c.part(c.src)
-	if keys == nil {
-		keys = &keyList{}
-		c.note = keys.add
+	c := s.ScanLayout(s.View.Layout(out.layer, index, narrow), slices.Clone(All), false)
+	l := &keptLoad{keys: st.keys, makers: make([]columnMaker, len(missing))}
+	if l.keys == nil {
+		l.fresh = &keyList{}
+		c.note = l.fresh.add
+	} else {
+		c.note = l.find
 	}
-	makers := make([]columnMaker, len(missing))
 	var b column.Batch
-	n := 0
 	for {
 		if err := ctx.Err(); err != nil {
-			return nil, nil, err
+			return false, err
 		}
-		got, err := c.Fill(&b, BlockRows)
-		if errors.Is(err, ErrWide) {
-			k.tooWide(r, part)
-		}
+		l.places = l.places[:0]
+		n, err := c.Fill(&b, BlockRows)
 		if err != nil {
-			return nil, nil, err
+			return false, err
 		}
-		if got == 0 {
+		if n == 0 {
 			break
 		}
-		var size int64
-		for j := range makers {
-			makers[j].add(b.Cols[j], n, got)
-			size += makers[j].bytes
+		if !k.room(r, l.take(&b, n)) {
+			return false, nil
 		}
-		if c.note != nil {
-			size += keys.bytes
-		}
-		if !k.room(r, size) {
-			return nil, nil, nil
-		}
-		n += got
 	}
-	if uint64(n) != r.id.rows {
-		return nil, nil, s.guard(func() error { return fmt.Errorf("%w: of %d rows there are %d", errDamaged, r.id.rows, n) })
+	if l.keys != nil && l.there == nil {
+		return false, nil // there is no row any more
 	}
+	l.end()
 	made := map[columnID]*keptColumn{}
 	for j, i := range missing {
-		cols[i] = makers[j].done()
-		made[out.id(i)] = cols[i]
+		col := l.makers[j].keptColumn
+		col.seq, col.floor = s.Seq, s.floor()
+		st.cols[i], made[out.id(i)] = &col, &col
 	}
-	k.put(r, keys, made)
-	return keys, cols, nil
+	keys := st.keys
+	if keys == nil {
+		keys = l.fresh
+		st.seq, st.floor, st.keys, st.fresh = s.Seq, s.floor(), keys, nil
+	}
+	k.put(r, s, keys, made)
+	return true, nil
+}
+
+// A keptLoad makes columns of the rows of a cursor: of all, whose keys are new,
+// or of those whose keys are kept.
+type keptLoad struct {
+	keys, fresh *keyList
+	makers      []columnMaker
+	rows        int
+
+	// With keys: which of them the rows of the last fill have, -1 for those that
+	// are not kept, and all rows by place.
+	at     int
+	places []int
+	all    column.Batch
+	there  []bool
+}
+
+// find is told the key of each row.
+func (l *keptLoad) find(key []byte) {
+	at, found := l.keys.search(l.at, key)
+	if l.at = at; !found {
+		at = -1
+	}
+	l.places = append(l.places, at)
+}
+
+// take takes the next n rows, and returns how many bytes there are.
+func (l *keptLoad) take(b *column.Batch, n int) (bytes int64) {
+	if l.keys == nil {
+		for j := range l.makers {
+			l.makers[j].add(b.Cols[j], l.rows, n)
+			bytes += l.makers[j].bytes
+		}
+		l.rows += n
+		return bytes + l.fresh.bytes
+	}
+	if l.there == nil {
+		l.there = make([]bool, l.keys.n)
+		l.all.Len = l.keys.n
+		for _, v := range b.Cols {
+			of := l.all.New(v.Kind)
+			of.Scale = v.Scale
+			l.all.Cols = append(l.all.Cols, of)
+		}
+	}
+	for i, at := range l.places[:n] {
+		if at < 0 {
+			continue
+		}
+		l.there[at] = true
+		for j, v := range l.all.Cols {
+			v.Set(at, l.keys.n, b.Cols[j].Value(i))
+		}
+	}
+	return int64(16 * l.keys.n * len(l.makers))
+}
+
+// end is called behind the last row. Rows that the cursor has not come to are
+// NULL: they are gone, which those know that read the others.
+func (l *keptLoad) end() {
+	if l.keys == nil {
+		return
+	}
+	for j, v := range l.all.Cols {
+		for at, ok := range l.there {
+			if !ok {
+				v.SetNull(at, l.keys.n)
+			}
+		}
+		for at := 0; at < l.keys.n; at += BlockRows {
+			n := min(BlockRows, l.keys.n-at)
+			l.makers[j].add(v.Slice(at, at+n), at, n)
+		}
+	}
 }
 
 // A columnMaker makes a keptColumn of the vectors of its blocks.
@@ -635,67 +810,151 @@ func (m *columnMaker) encode(out, v *column.Vector, n, rows int) {
 	m.plain, m.codes, m.dict = true, nil, nil
 }
 
-func (m *columnMaker) done() *keptColumn {
-	c := m.keptColumn
-	return &c
-}
-
-// An overlay are the rows of a pass that are not kept, and those that they take
-// the place of.
+// An overlay are the rows that changed since those were read that are kept.
 type overlay struct {
-	rows     []*Rows
-	replaced []int // places among the kept rows, ascending
+	seq  uint64 // at which they were read
+	keys *keyList
+	rows []int // by key: which row it is, or -1 where there is none any more
+	Rows       // the places of which are those among the kept rows
+	of   []int // by row: its key
+
+	replaced []int // places in the kept rows, ascending, of those that are there
 }
 
-// overlay reads the rows beside the kept ones.
-func (p *keptPass) overlay(ctx context.Context, r *Range) (*overlay, error) {
-	o := &overlay{}
-	if p.out.layer == Batch {
-		return o, nil
+// overlay returns the rows that changed since those of st were read. dirty are
+// the keys of those that did since st.fresh was.
+func (s *Snapshot) overlay(ctx context.Context, out *Layout, st *keptState, dirty *keyList) (*overlay, error) {
+	old := st.fresh
+	if dirty.n == 0 && old != nil {
+		return old, nil
 	}
-	s := p.snap
-	c := s.scan(p.out, []Range{*r})
-	c.over = p.rows.id.rowset
-	c.src = c.part(c.src)
-	at := 0
-	var places []int64
-	c.beside = func(key []byte) (found bool) {
-		at, found = p.keys.search(at, key)
-		if found {
-			o.replaced = append(o.replaced, at)
-			places = append(places, int64(at+1)*placeStep)
-			return true
-		}
-		place := int64(at)*placeStep + 1
-		if n := len(places); n > 0 && places[n-1] >= place {
-			place = places[n-1] + 1
-		}
-		places = append(places, place)
-		return false
+	if old == nil {
+		old = &overlay{keys: &keyList{}}
 	}
-	for size := 64; ; size = min(4*size, BlockRows) {
+	now := &overlay{seq: s.Seq, keys: &keyList{}}
+	if dirty.n == 0 {
+		return now, nil
+	}
+	ranges := make([]Range, dirty.n)
+	for i := range ranges {
+		lo := dirty.key(i)
+		ranges[i] = Range{Lo: lo, Hi: append(lo[:len(lo):len(lo)], 0)}
+	}
+	var found keyList
+	c := s.ScanLayout(out, ranges, false)
+	c.note = found.add
+	var cols [][]*column.Vector // of BlockRows rows each
+	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		b := &column.Batch{}
-		begun := len(places)
-		n, err := c.Fill(b, size)
+		n, err := c.Fill(b, min(BlockRows, dirty.n))
 		if err != nil {
 			return nil, err
 		}
-		if n == 0 {
-			return o, nil
+		if len(cols) == 0 || n > 0 {
+			cols = append(cols, b.Cols)
 		}
-		o.rows = append(o.rows, &Rows{Cols: slices.Clone(b.Cols), Len: n, Places: places[begun : begun+n : begun+n]})
+		if n < BlockRows {
+			break
+		}
 	}
+	now.merge(out, old, dirty, &found, cols)
+	now.place(st.keys)
+	return now, nil
+}
+
+// merge makes o the rows of old, with those of the dirty keys in the place of
+// theirs: of them those that were found are rows of cols, BlockRows in each.
+func (o *overlay) merge(out *Layout, old *overlay, dirty, found *keyList, cols [][]*column.Vector) {
+	type from struct {
+		row   int
+		fresh bool
+	}
+	var list []from // by row
+	take := func(key []byte, f from) {
+		o.rows = append(o.rows, -1)
+		if f.row >= 0 {
+			o.rows[o.keys.n] = len(list)
+			o.of = append(o.of, o.keys.n)
+			list = append(list, f)
+		}
+		o.keys.add(key)
+	}
+	i, n := 0, 0
+	for j := range dirty.n {
+		key := dirty.key(j)
+		for ; i < old.keys.n && bytes.Compare(old.keys.key(i), key) < 0; i++ {
+			take(old.keys.key(i), from{old.rows[i], false})
+		}
+		if i < old.keys.n && bytes.Equal(old.keys.key(i), key) {
+			i++
+		}
+		row := -1
+		if n < found.n && bytes.Equal(found.key(n), key) {
+			row, n = n, n+1
+		}
+		take(key, from{row, true})
+	}
+	for ; i < old.keys.n; i++ {
+		take(old.keys.key(i), from{old.rows[i], false})
+	}
+	b := column.Batch{Len: len(list)}
+	for k := range out.cols {
+		v := b.New(cols[0][k].Kind)
+		v.Scale = cols[0][k].Scale
+		for at, f := range list {
+			if f.fresh {
+				v.Set(at, len(list), cols[f.row/BlockRows][k].Value(f.row%BlockRows))
+			} else {
+				v.Set(at, len(list), old.Cols[k].Value(f.row))
+			}
+		}
+		o.Cols = append(o.Cols, v)
+	}
+	o.Len = len(list)
+}
+
+// place finds the places of the rows among those that are kept.
+func (o *overlay) place(keys *keyList) {
+	o.Places = make([]int64, o.Len)
+	at := 0
+	found := false
+	last := int64(-1)
+	for i := range o.keys.n {
+		at, found = keys.search(at, o.keys.key(i))
+		place := int64(at+1) * placeStep
+		if found {
+			o.replaced = append(o.replaced, at)
+		} else {
+			place = max(int64(at)*placeStep, last) + 1
+		}
+		last = place
+		if row := o.rows[i]; row >= 0 {
+			o.Places[row] = place
+		}
+	}
+}
+
+// taken are the rows with keys that the range has.
+func (o *overlay) taken(p *keptPass, r *Range) *Rows {
+	rows := o.Rows
+	if len(r.Lo) == 0 && r.Hi == nil && len(r.Any) == 0 && p.drop == nil {
+		return &rows
+	}
+	rows.Sel = make([]uint32, 0, o.Len)
+	for i, at := range o.of {
+		key := o.keys.key(at)
+		if bytes.Compare(key, r.Lo) >= 0 && (r.Hi == nil || bytes.Compare(key, r.Hi) < 0) && p.takes(r, key) {
+			rows.Sel = append(rows.Sel, uint32(i))
+		}
+	}
+	return &rows
 }
 
 // run passes over one range.
 func (p *keptPass) run(ctx context.Context, r *Range, f func(*Rows) error) error {
-	o, err := p.overlay(ctx, r)
-	if err != nil {
-		return err
-	}
 	from, to := 0, p.keys.n
 	if len(r.Lo) > 0 {
 		from, _ = p.keys.search(0, r.Lo)
@@ -703,7 +962,10 @@ func (p *keptPass) run(ctx context.Context, r *Range, f func(*Rows) error) error
 	if r.Hi != nil {
 		to, _ = p.keys.search(from, r.Hi)
 	}
-	replaced := o.replaced
+	replaced := p.fresh.replaced
+	if at, _ := slices.BinarySearch(replaced, from); at > 0 {
+		replaced = replaced[at:]
+	}
 	var rows Rows
 	for from < to {
 		if err := ctx.Err(); err != nil {
@@ -729,10 +991,8 @@ func (p *keptPass) run(ctx context.Context, r *Range, f func(*Rows) error) error
 			return err
 		}
 	}
-	for _, rows := range o.rows {
-		if err := f(rows); err != nil {
-			return err
-		}
+	if more := p.fresh.taken(p, r); more.Len > 0 && (more.Sel == nil || len(more.Sel) > 0) {
+		return f(more)
 	}
 	return nil
 }
@@ -764,14 +1024,10 @@ func (p *keptPass) selected(r *Range, keys *keyBlock, begin, end, first int, rep
 	sel := p.sel[:0]
 	for i := begin; i < end; i++ {
 		if len(replaced) > 0 && replaced[0] <= first+i {
-			if replaced = replaced[1:]; true {
-				continue
-			}
-		}
-		if len(r.Any) > 0 && !slices.ContainsFunc(r.Any, func(c Parts) bool { return c.holds(keys.key(i), p.out.types) }) {
+			replaced = replaced[1:]
 			continue
 		}
-		if p.drop != nil && !p.drop.keeps(keys.key(i)) {
+		if !p.takes(r, keys.key(i)) {
 			continue
 		}
 		sel = append(sel, uint32(i))
@@ -797,38 +1053,11 @@ func (p Parts) holds(key []byte, types []column.Type) bool {
 	return true
 }
 
-// part are the sources that the cursor reads: those of one bucket, or those
-// beside it, all if it says neither.
-func (c *Cursor) part(list []source) []source {
-	if c.only == 0 && c.over == 0 {
-		return list
-	}
-	c.base = nil
-	return slices.DeleteFunc(list, func(s source) bool {
-		b, ok := s.(*bucketSource)
-		if c.only != 0 {
-			return !ok || b.rows.number != c.only
-		}
-		if ok && b.rows.number == c.over {
-			c.base = b
-			return true
-		}
+// takes says whether the conditions of the range, and retention, leave the row
+// with the key.
+func (p *keptPass) takes(r *Range, key []byte) bool {
+	if len(r.Any) > 0 && !slices.ContainsFunc(r.Any, func(c Parts) bool { return c.holds(key, p.out.types) }) {
 		return false
-	})
-}
-
-// withBase adds the row of the bucket that the cursor reads beside, if it has
-// one with the current key.
-func (c *Cursor) withBase() error {
-	if !c.beside(c.current) {
-		return nil
 	}
-	if c.base == nil {
-		return fmt.Errorf("%w: a bucket of rows is missing", errDamaged)
-	}
-	if c.base.seek(c.current, false); !bytes.Equal(c.base.key(), c.current) {
-		return cmp.Or(c.snap.damage, fmt.Errorf("%w: row %x is missing", errDamaged, c.current))
-	}
-	c.at = append(c.at, c.base)
-	return nil
+	return p.drop.keeps(key)
 }

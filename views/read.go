@@ -94,6 +94,7 @@ type Snapshot struct {
 	Seq  uint64
 	meta *storeMeta
 	runs []*run   // beyond meta.Applied
+	live []*run   // the same and those before them that were in memory too
 	drop *windows // rows that retention has dropped, in the file or not
 
 	mu     sync.Mutex
@@ -196,6 +197,7 @@ func snapshotsAt(st *readState, views []*View) (snaps []*Snapshot, ok bool, err 
 			return snaps, false, nil
 		}
 		runs := vr.runs
+		snap.live = runs
 		for len(runs) > 0 && runs[0].to <= snap.meta.Applied {
 			runs = runs[1:]
 		}
@@ -680,11 +682,7 @@ type Cursor struct {
 	misses  int      // rows stepped over since the last that any took
 	keyless bool     // the row that there is in any case is still to come
 
-	only   uint64                // the number of the bucket that alone is read; 0 is none
-	over   uint64                // the number of one that is not read but where another source has the key
-	beside func(key []byte) bool // says whether it has, for each row
-	base   *bucketSource         // that bucket
-	note   func(key []byte)      // is told the key of each row, if it is not nil
+	note func(key []byte) // is told the key of each row, if it is not nil
 
 	fields
 }
@@ -708,13 +706,6 @@ func (s *Snapshot) ScanLayout(out *Layout, ranges []Range, reverse bool) *Cursor
 	}
 }
 
-// scan is a forward scan of a view that has keys, for a part of its sources.
-func (s *Snapshot) scan(out *Layout, ranges []Range) *Cursor {
-	c := s.ScanLayout(out, ranges, false)
-	c.keyless = false
-	return c
-}
-
 // Restart makes the cursor one over other ranges.
 func (c *Cursor) Restart(ranges []Range, reverse bool) {
 	c.snap.mu.Lock()
@@ -729,7 +720,7 @@ func (c *Cursor) Fill(b *column.Batch, limit int) (n int, err error) {
 	c.snap.mu.Lock()
 	defer c.snap.mu.Unlock()
 	if c.snap.tx == nil {
-		return 0, errEnded
+		return 0, errors.New("the statement that this row belongs to has ended")
 	}
 	err = c.snap.guard(func() error {
 		n, err = c.fill(b, limit)
@@ -747,11 +738,6 @@ func (c *Cursor) fill(b *column.Batch, limit int) (int, error) {
 	c.begin(b)
 	n := 0
 	for n < limit && c.advance() {
-		if c.beside != nil {
-			if err := c.withBase(); err != nil {
-				return 0, err
-			}
-		}
 		if c.note != nil {
 			c.note(c.current)
 		}
@@ -784,7 +770,7 @@ func (c *Cursor) fill(b *column.Batch, limit int) (int, error) {
 // follow makes the cursor one of the transaction that its snapshot has moved
 // to, at the row it was at.
 func (c *Cursor) follow() {
-	c.src, c.moved = c.part(c.snap.sources(c.layer)), c.snap.moved
+	c.src, c.moved = c.snap.sources(c.layer), c.snap.moved
 	c.at, c.current = c.at[:0], slices.Clone(c.resume) // the old key was in the file's memory
 	if !c.started {
 		return

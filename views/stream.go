@@ -403,6 +403,7 @@ func (s *Stream) dropCommitted(v *View, seq uint64) {
 	for i < len(vr.runs) && vr.runs[i].to <= seq {
 		i++
 	}
+	s.eng.kept.committed(v, vr.runs[:i])
 	vr.runs = vr.runs[i:len(vr.runs):len(vr.runs)]
 	next := *old
 	next.views = make(map[*View]viewRuns, len(old.views))
@@ -419,6 +420,7 @@ func (s *Stream) dropCommitted(v *View, seq uint64) {
 func (s *Stream) attach(v *View, m *storeMeta, pending []*run, catchUp func(from, to uint64) (*run, error)) error {
 	s.applyMu.Lock()
 	defer s.applyMu.Unlock()
+	s.eng.kept.forget(v) // its file may have got more while it was away
 	old := s.state.Load()
 	vr := viewRuns{base: m.Applied, runs: pending}
 	if at := vr.end(); at < old.seq {

@@ -45,7 +45,7 @@ type View struct {
 	// Kept is for what readers make once for the version, by keys of their own.
 	Kept sync.Map
 
-	kept map[uint64]*keptRows // by the number of the bucket; guarded by keptColumns.mu
+	kept keptView // guarded by keptColumns.mu
 
 	mu    sync.Mutex
 	err   error // why the view failed

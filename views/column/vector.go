@@ -67,6 +67,25 @@ func (v *Vector) Set(i, n int, x Value) {
 	}
 }
 
+// Slice returns rows from to before to, which share the vector's memory.
+func (v *Vector) Slice(from, to int) *Vector {
+	of := &Vector{Kind: v.Kind, Scale: v.Scale}
+	if v.Null != nil {
+		of.Null = v.Null[from:to]
+	}
+	switch {
+	case v.Kind == Float:
+		of.F = v.F[from:to]
+	case v.Kind == BigDec:
+		of.D = v.D[from:to]
+	case v.Kind.IsText():
+		of.S = v.S[from:to]
+	default:
+		of.I = v.I[from:to]
+	}
+	return of
+}
+
 // A Batch is a number of events as columns. Vectors made for it with New are
 // taken back by Reset, so a batch that is used again allocates nothing.
 type Batch struct {

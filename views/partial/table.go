@@ -29,6 +29,10 @@ type Table struct {
 
 	groups    []uint32 // scratch of Add
 	key, prev []byte
+
+	dict   []string   // of the codes that ofCode is for
+	ofCode []uint32   // group + 1, or 0
+	ofInt  []intGroup // by hash
 }
 
 // NewTable returns an empty table for the aggregates of a view.
@@ -131,10 +135,19 @@ func (t *Table) Lookup(key []byte) int {
 // group key, args the arguments of each aggregate.
 func (t *Table) Add(rows []uint32, keys []*column.Vector, args [][]*column.Vector) {
 	t.groups = t.groups[:0]
-	limit := textMax
-	if t.whole {
-		limit = math.MaxInt
+	if len(keys) == 1 && t.addOne(rows, keys[0]) {
+		// There is no key to be made for most rows.
+	} else {
+		t.addKeys(rows, keys)
 	}
+	for k, s := range t.states {
+		s.Add(t.groups, rows, args[k])
+	}
+}
+
+// addKeys finds the groups of rows.
+func (t *Table) addKeys(rows []uint32, keys []*column.Vector) {
+	limit := t.limit()
 	var last uint32
 	for n, r := range rows {
 		t.key = appendRowKey(t.key[:0], keys, int(r), limit)
@@ -145,8 +158,81 @@ func (t *Table) Add(rows []uint32, keys []*column.Vector, args [][]*column.Vecto
 		}
 		t.groups = append(t.groups, last)
 	}
-	for k, s := range t.states {
-		s.Add(t.groups, rows, args[k])
+}
+
+func (t *Table) limit() int {
+	if t.whole {
+		return math.MaxInt
+	}
+	return textMax
+}
+
+// addOne finds the groups of rows by a key of one column, if that can be done
+// without their keys: of texts by their codes, and of whole numbers.
+func (t *Table) addOne(rows []uint32, v *column.Vector) bool {
+	switch {
+	case v.Codes != nil && len(v.Dict) > 0:
+		t.addCodes(rows, v)
+	case len(rows) >= ofIntLeast && (v.Kind == column.Int || v.Kind == column.Time || v.Kind == column.Dec || v.Kind == column.Uint):
+		t.addInts(rows, v)
+	default:
+		return false
+	}
+	return true
+}
+
+// rowGroup finds the group of one row.
+func (t *Table) rowGroup(v *column.Vector, r uint32) uint32 {
+	t.key = appendVectorKey(t.key[:0], v, int(r), t.limit())
+	return uint32(t.Group(t.key))
+}
+
+func (t *Table) addCodes(rows []uint32, v *column.Vector) {
+	if len(t.dict) != len(v.Dict) || &t.dict[0] != &v.Dict[0] {
+		t.dict = v.Dict
+		t.ofCode = make([]uint32, len(v.Dict))
+	}
+	for _, r := range rows {
+		if v.Null != nil && v.Null[r] {
+			t.groups = append(t.groups, t.rowGroup(v, r))
+			continue
+		}
+		g := t.ofCode[v.Codes[r]]
+		if g == 0 {
+			g = t.rowGroup(v, r) + 1
+			t.ofCode[v.Codes[r]] = g
+		}
+		t.groups = append(t.groups, g-1)
+	}
+}
+
+const (
+	ofIntBits = 10 // of how many numbers a table remembers the groups, as a power of two
+	// ofIntLeast is for how many rows at once that is worth its memory.
+	ofIntLeast = 256
+)
+
+// An intGroup is the group of a number, plus one.
+type intGroup struct {
+	x int64
+	g uint32
+}
+
+func (t *Table) addInts(rows []uint32, v *column.Vector) {
+	if t.ofInt == nil {
+		t.ofInt = make([]intGroup, 1<<ofIntBits)
+	}
+	for _, r := range rows {
+		if v.Null != nil && v.Null[r] {
+			t.groups = append(t.groups, t.rowGroup(v, r))
+			continue
+		}
+		x := v.I[r]
+		at := &t.ofInt[uint64(x)*0x9e3779b97f4a7c15>>(64-ofIntBits)]
+		if at.g == 0 || at.x != x {
+			*at = intGroup{x, t.rowGroup(v, r) + 1}
+		}
+		t.groups = append(t.groups, at.g-1)
 	}
 }
 
@@ -243,5 +329,7 @@ func (t *Table) Reset() {
 	}
 	t.keys, t.ends, t.hash = t.keys[:0], t.ends[:0], t.hash[:0]
 	clear(t.slot)
+	clear(t.ofCode)
+	clear(t.ofInt)
 	t.sortOnce, t.sorted = sync.Once{}, nil
 }

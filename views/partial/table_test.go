@@ -130,6 +130,56 @@ func TestTableCollisions(t *testing.T) {
 }
 
 // A view without group key has one group, whose key is a key like any other.
+// TestTableOneKey groups by one column in the ways that make no keys: by the
+// codes of texts, of two dictionaries and none, and by whole numbers.
+func TestTableOneKey(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, kind := range []column.Kind{column.String, column.Int, column.Uint, column.Time} {
+		table := NewTable([]Spec{{Func: CountAll, Result: column.Bigint}})
+		table.KeepKeys()
+		count := map[string]int64{}
+		for round := range 6 {
+			const n = 2000
+			b := column.Batch{Len: n}
+			v := b.New(kind)
+			if kind == column.String && round%3 < 2 {
+				v.Codes = make([]uint32, n)
+				for k := range 50 {
+					v.Dict = append(v.Dict, fmt.Sprintf("t%d", (k+round)%70)) // another dictionary each time
+				}
+			}
+			var rows []uint32
+			for i := range n {
+				x := r.IntN(50)
+				switch {
+				case v.Codes != nil:
+					v.Codes[i], v.S[i] = uint32(x), v.Dict[x]
+				case kind == column.String:
+					v.S[i] = fmt.Sprintf("t%d", x)
+				default:
+					v.I[i] = int64(x*x*x)<<(10*round) - 3
+				}
+				if r.IntN(20) == 0 {
+					v.SetNull(i, n)
+				}
+				if r.IntN(3) > 0 {
+					rows = append(rows, uint32(i))
+					count[string(AppendKey(nil, v.Value(i)))]++
+				}
+			}
+			if round == 3 {
+				table.Reset()
+				clear(count)
+				for _, i := range rows {
+					count[string(AppendKey(nil, v.Value(int(i))))]++
+				}
+			}
+			table.Add(rows, []*column.Vector{v}, [][]*column.Vector{nil})
+		}
+		checkTable(t, table, count)
+	}
+}
+
 func TestTableWithoutKey(t *testing.T) {
 	table := NewTable(tableSpecs[:1])
 	table.Add([]uint32{0, 1, 2}, nil, [][]*column.Vector{nil})
