@@ -59,6 +59,11 @@ type Server struct {
 	// plainStreams leaves conditions and aggregates over streams to the engine,
 	// for tests that compare with it.
 	plainStreams atomic.Bool
+
+	// planned leaves every statement to the planner, for tests that compare
+	// with it.
+	planned  atomic.Bool
+	directly atomic.Int64 // statements answered without it
 }
 
 // Listen opens the tables and the listener; Serve answers on it.
@@ -75,7 +80,7 @@ func Listen(cfg Config) (_ *Server, err error) {
 	s.provider = newProvider(s)
 	s.engine, err = gmsx.New(gmsx.Options{
 		Provider: s.provider, DefaultDatabase: views.DefaultDatabase, Password: cfg.Password,
-		ParseHook: s.parse, RewriteHook: s.rewrite, Build: s.build,
+		ParseHook: s.parse, RewriteHook: s.rewrite, Build: s.build, Direct: s.direct,
 		Functions:   append(scalarFunctions(), hopInQueries(), waitFunction(cfg.Engine)),
 		Aggregates:  ownAggregates(),
 		Operators:   true,

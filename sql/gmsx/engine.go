@@ -135,6 +135,10 @@ const replans = 3
 
 // plan plans a statement and begins to run it.
 func (e *Engine) plan(ctx *gms.Context, query string, stmt ast.Statement, bindings map[string]ast.Expr, flags *gms.QueryFlags) (schema gms.Schema, iter gms.RowIter, err error) {
+	schema, iter, err = e.direct(ctx, stmt, bindings)
+	if schema != nil || err != nil {
+		return schema, iter, err
+	}
 	for range replans {
 		schema, iter, _, err = e.engine.QueryWithBindings(ctx, query, stmt, bindings, flags)
 		if !errors.Is(err, ErrReplan) {

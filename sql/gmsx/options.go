@@ -47,6 +47,11 @@ type Options struct {
 	// ErrReplan asks for another plan.
 	Build func(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowIter, error)
 
+	// Direct may answer a SELECT itself, from its syntax, without the planner.
+	// What it answers must be what the planner would have; nil, nil declines.
+	// The account may read the table.
+	Direct func(ctx *gms.Context, s *PlainSelect) (*Direct, error)
+
 	StatementTimeout time.Duration // of a SELECT, unless max_execution_time is set; 0 is none
 	MaxConnections   int           // default 200
 	MaxPacket        int           // bytes of one statement; default 16 MiB

@@ -121,6 +121,9 @@ func (p *parser) hook(ctx context.Context, query string) (ast.Statement, bool, e
 // rewrite changes what the engine's parser has read: first the user's hook,
 // then what keeps the engine safe and right.
 func (p *parser) rewrite(ctx context.Context, stmt ast.Statement) (ast.Statement, error) {
+	if plainSelect(stmt, false) != nil {
+		return stmt, nil // nothing in it is rewritten
+	}
 	if hook := p.e.opts.RewriteHook; hook != nil {
 		var err error
 		if stmt, err = hook(stmt, CurrentDatabase(ctx)); err != nil {

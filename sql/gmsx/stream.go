@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"sync"
+	"time"
 
 	gmsserver "github.com/dolthub/go-mysql-server/server"
 	gms "github.com/dolthub/go-mysql-server/sql"
@@ -39,12 +40,31 @@ func stream(ctx *gms.Context, schema gms.Schema, rows *onceClosed, reuse bool, s
 	fields := fieldsOf(ctx, schema)
 	iter, projections := gmsserver.GetDeferredProjections(rows.RowIter)
 	rows.RowIter = iter
-	enc.begin(schema, projections, reuse)
+	enc.begin(ctx, schema, projections, reuse)
+	direct, _ := iter.(*directIter)
 
 	batch := func() *sqltypes.Result {
 		return &sqltypes.Result{Fields: fields, Rows: enc.rows, RowsAffected: uint64(len(enc.rows))}
 	}
 	for sent := false; ; {
+		if direct != nil {
+			last, err := enc.writeRows(ctx, direct)
+			if err != nil {
+				return err
+			}
+			if last && sent && len(enc.rows) == 0 {
+				return nil
+			}
+			if err := send(batch()); err != nil || last {
+				return err
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			sent = true
+			enc.next()
+			continue
+		}
 		row, err := iter.Next(ctx)
 		if errors.Is(err, io.EOF) {
 			if sent && len(enc.rows) == 0 {
@@ -82,6 +102,7 @@ type encoder struct {
 	schema      gms.Schema
 	projections []gms.Expression
 	reuse       bool
+	utf8        bool // the client gets text as it is
 
 	rows   [][]sqltypes.Value
 	values []sqltypes.Value // of which rows are slices
@@ -89,8 +110,14 @@ type encoder struct {
 	bytes  int
 }
 
-func (e *encoder) begin(schema gms.Schema, projections []gms.Expression, reuse bool) {
+func (e *encoder) begin(ctx *gms.Context, schema gms.Schema, projections []gms.Expression, reuse bool) {
 	e.schema, e.projections, e.reuse = schema, projections, reuse
+	switch ctx.GetCharacterSetResults() {
+	case gms.CharacterSet_Unspecified, gms.CharacterSet_binary, gms.CharacterSet_utf8mb4:
+		e.utf8 = true
+	default:
+		e.utf8 = false
+	}
 	e.next()
 }
 
@@ -182,8 +209,22 @@ func (e *encoder) value(ctx *gms.Context, t gms.Type, v any) (sqltypes.Value, er
 			// All values of a column have its scale; that of a quotient has more
 			// decimals until here. Where the engine knows no scale it says the
 			// greatest, which nothing is to be filled up to.
-			if dt, ok := t.(gms.DecimalType); ok && -d.Exponent() != int32(dt.Scale()) && dt.Scale() < types.DecimalTypeMaxScale {
+			dt, ok := t.(gms.DecimalType)
+			if ok {
+				if units, fits := unitsOf(d, int32(dt.Scale())); fits {
+					val = sqltypes.MakeTrusted(qt, appendUnits(free, units, int(dt.Scale())))
+					break
+				}
+			}
+			if ok && -d.Exponent() != int32(dt.Scale()) && dt.Scale() < types.DecimalTypeMaxScale {
 				val = sqltypes.MakeTrusted(qt, append(free, d.StringFixed(int32(dt.Scale()))...))
+				break
+			}
+		}
+		dt, isTime := t.(gms.DatetimeType)
+		if at, ok := v.(time.Time); ok && isTime && at.Nanosecond()%1000 == 0 && at.Location() == time.UTC {
+			if text, ok := appendTime(free, at.UnixMicro(), qt == querypb.Type_DATE, dt.Precision()); ok {
+				val = sqltypes.MakeTrusted(qt, text)
 				break
 			}
 		}
@@ -191,7 +232,7 @@ func (e *encoder) value(ctx *gms.Context, t gms.Type, v any) (sqltypes.Value, er
 		if val, err = t.SQL(ctx, free, v); err != nil {
 			return sqltypes.NULL, err
 		}
-		if dt, ok := t.(gms.DatetimeType); ok && dt.Precision() > 0 {
+		if isTime && dt.Precision() > 0 {
 			val = wholeFraction(val, dt.Precision())
 		}
 	}
