@@ -44,7 +44,7 @@ func deliveries(ctx context.Context, bin, dir string, events, rounds int) error 
 			if err != nil {
 				return err
 			}
-			rates[i] = append(rates[i], rate)
+			rates[i] = append(rates[i], rate.rate)
 			if err := os.RemoveAll(data); err != nil {
 				return err
 			}

@@ -1,6 +1,6 @@
 // Command bench measures weir beside its ceilings, in one run on one machine:
 //
-//	go run ./bench [-events N] [-deliveries ROUNDS] [-queries ROUNDS [-rows N,…] [-dir DIR] [-only TEXT]]
+//	go run ./bench [-events N] [-live ROUNDS [-weir FILE,…]] [-deliveries ROUNDS] [-queries ROUNDS [-rows N,…] [-dir DIR] [-only TEXT]]
 //
 // It starts the server as users run it, publishes from a process of its own
 // over TCP with acknowledgements, and prints
@@ -11,10 +11,15 @@
 //     event, at half the rate of the live run;
 //   - replay: the same freshness with replays beside it, and their rate;
 //   - recompute: REFRESH … FULL of one view in events/s, and queries on the
-//     stream, beside bare loops that read the same log: through a consumer, as
-//     live work does, in bulk, and in bulk with three fields decoded.
+//     stream, beside bare loops that read the same log: as live work
+//     follows it, in bulk, and in bulk with three fields decoded.
 //
 // With -read it prints the last alone.
+//
+// With -live it prints the live rates alone, as the medians of so many rounds,
+// and what the server's process takes of the processors for each event: the
+// figure to trust where others use the machine too. With -weir it measures those
+// programs, in turns, and not the one that is built from here.
 //
 // With -deliveries it prints the live rate with each delivery of views, and with
 // a log that is synced before each acknowledgement, instead.
@@ -61,6 +66,8 @@ func main() {
 	publish := flag.String("publish", "", "be the publisher to this URL")
 	bare := flag.String("jetstream", "", "be a JetStream without weir, in this directory")
 	rate := flag.Int("rate", 0, "publisher: events a second; 0 is as fast as it goes")
+	lives := flag.Int("live", 0, "measure the live rates alone, in this many rounds")
+	programs := flag.String("weir", "", "live: the weir programs to measure, several in turn")
 	rounds := flag.Int("deliveries", 0, "measure the deliveries instead, in this many rounds")
 	reading := flag.Int("queries", 0, "measure queries instead, in this many rounds")
 	rows := flag.String("rows", "100000,1000000", "queries: rows of the view, several in turn")
@@ -77,6 +84,8 @@ func main() {
 		err = serveJetStream(ctx, *bare)
 	case *reading > 0:
 		err = runQueries(ctx, *kept, *rows, *only, *reading)
+	case *lives > 0:
+		err = runLive(ctx, *programs, *events, *lives)
 	default:
 		err = run(ctx, *events, *rounds, *read)
 	}
@@ -120,22 +129,22 @@ func run(ctx context.Context, events, rounds int, read bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("live, JetStream alone %8.0f events/s (the ceiling)\n", bare)
+	fmt.Printf("live, JetStream alone %v (the ceiling)\n", bare)
 	none, err := live(ctx, bin, filepath.Join(dir, "none"), events, nil)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("live, no view         %8.0f events/s (%.0f %%)\n", none, 100*none/bare)
+	fmt.Printf("live, no view         %v (%.0f %%)\n", none, 100*none.rate/bare.rate)
 	data := filepath.Join(dir, "views")
 	fresh, err := live(ctx, bin, data, events, threeViews)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("live, three views     %8.0f events/s (%.0f %%)\n", fresh, 100*fresh/bare)
-	if err := freshness(ctx, bin, filepath.Join(dir, "fresh"), int(fresh/2), 0); err != nil {
+	fmt.Printf("live, three views     %v (%.0f %%)\n", fresh, 100*fresh.rate/bare.rate)
+	if err := freshness(ctx, bin, filepath.Join(dir, "fresh"), int(fresh.rate/2), 0); err != nil {
 		return err
 	}
-	if err := freshness(ctx, bin, filepath.Join(dir, "beside"), int(fresh/2), events); err != nil {
+	if err := freshness(ctx, bin, filepath.Join(dir, "beside"), int(fresh.rate/2), events); err != nil {
 		return err
 	}
 	return recompute(ctx, bin, data, events)
@@ -215,28 +224,43 @@ func runPublisher(ctx context.Context, url string, events int) (begin time.Time,
 	return time.Unix(0, nanos), err
 }
 
-// liveBare returns events/s of a JetStream with nobody reading.
-func liveBare(ctx context.Context, dir string, events int) (float64, error) {
+// A speed is what a live run took.
+type speed struct {
+	rate float64       // events/s
+	cpu  time.Duration // of the server's process, for each event
+}
+
+func speedOf(events int, took time.Duration, server *os.ProcessState) speed {
+	return speed{float64(events) / took.Seconds(), (server.UserTime() + server.SystemTime()) / time.Duration(events)}
+}
+
+func (s speed) String() string {
+	return fmt.Sprintf("%8.0f events/s, %5.2f µs of processor each", s.rate, float64(s.cpu.Nanoseconds())/1000)
+}
+
+// liveBare returns the speed of a JetStream with nobody reading.
+func liveBare(ctx context.Context, dir string, events int) (speed, error) {
 	cmd := exec.CommandContext(ctx, os.Args[0], "-jetstream", dir)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return 0, err
+		return speed{}, err
 	}
 	if err := cmd.Start(); err != nil {
-		return 0, err
+		return speed{}, err
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		return 0, err
+		return speed{}, err
 	}
 	begin, err := runPublisher(ctx, strings.TrimSpace(line), events)
 	if err != nil {
-		return 0, err
+		return speed{}, err
 	}
 	took := time.Since(begin)
 	_ = cmd.Process.Signal(os.Interrupt)
-	return float64(events) / took.Seconds(), cmd.Wait()
+	err = cmd.Wait()
+	return speedOf(events, took, cmd.ProcessState), err
 }
 
 // serveJetStream is the embedded server by itself, with the log that the
@@ -256,27 +280,28 @@ func serveJetStream(ctx context.Context, dir string) error {
 	return s.Close()
 }
 
-// live returns events/s from the first publish until the views have the last.
-func live(ctx context.Context, bin, data string, events int, definitions []string) (float64, error) {
+// live returns the speed from the first publish until the views have the last.
+func live(ctx context.Context, bin, data string, events int, definitions []string) (speed, error) {
 	w, err := start(ctx, bin, data)
 	if err != nil {
-		return 0, err
+		return speed{}, err
 	}
 	if err := w.exec(append([]string{stream}, definitions...)...); err != nil {
-		return 0, err
+		return speed{}, err
 	}
 	begin, err := runPublisher(ctx, w.nats, events)
 	if err != nil {
-		return 0, err
+		return speed{}, err
 	}
 	if definitions != nil {
 		var ok int
 		if err := w.db.QueryRowContext(ctx, "SELECT WAIT_FOR_SEQ('ads', ?, 60)", events).Scan(&ok); err != nil || ok != 1 {
-			return 0, fmt.Errorf("the views do not catch up: %w", err)
+			return speed{}, fmt.Errorf("the views do not catch up: %w", err)
 		}
 	}
 	took := time.Since(begin)
-	return float64(events) / took.Seconds(), w.stop()
+	err = w.stop()
+	return speedOf(events, took, w.cmd.ProcessState), err
 }
 
 // replayed is the view that is replayed beside the others.
@@ -430,7 +455,7 @@ func recompute(ctx context.Context, bin, data string, events int) error {
 	for _, step := range []struct {
 		what           string
 		follow, decode bool
-	}{{"bare read, consumer", true, false}, {"bare read", false, false}, {"bare read + decode", false, true}} {
+	}{{"bare read, following", true, false}, {"bare read", false, false}, {"bare read + decode", false, true}} {
 		rate, err := loop(ctx, log, events, step.follow, step.decode)
 		if err != nil {
 			return err
