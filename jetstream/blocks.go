@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"os"
@@ -78,10 +77,11 @@ const blocksVersion = "2.15."
 // its checksum is right, it is not deleted, and it follows the one before: any
 // sequence between them is known to be deleted.
 type blockReader struct {
-	log   *log
-	dir   string
-	pos   uint64
-	until uint64
+	log     *log
+	dir     string
+	pos     uint64
+	until   uint64
+	bounded bool // until must be in the log
 
 	created int64 // of the log as it was first, UnixNano
 	first   uint64
@@ -99,9 +99,17 @@ var errBlocks = errors.New("the log's blocks do not tell")
 
 // blocks returns a reader of blocks, or nil where there is nothing to gain.
 func (l *log) blocks(after, until uint64) *blockReader {
-	if until < after+l.server.blocksMin || !strings.HasPrefix(natsserver.VERSION, blocksVersion) {
+	if until < after+l.server.blocksMin || !blocksKnown() {
 		return nil
 	}
+	r := l.newBlockReader(after, until)
+	r.bounded = true
+	return r
+}
+
+func blocksKnown() bool { return strings.HasPrefix(natsserver.VERSION, blocksVersion) }
+
+func (l *log) newBlockReader(after, until uint64) *blockReader {
 	return &blockReader{
 		log: l, pos: after, until: until, subjects: map[string]string{},
 		dir: filepath.Join(l.server.cfg.Dir, "jetstream", "$G", "streams", l.name, "msgs"),
@@ -124,7 +132,7 @@ func (r *blockReader) look(ctx context.Context) error {
 		return errReplaced
 	}
 	if cfg.Storage != natsjs.FileStorage || cfg.Replicas > 1 || cfg.Compression != natsjs.NoCompression || cfg.PersistMode != natsjs.DefaultPersistMode ||
-		info.State.NumDeleted > deletedMax || info.State.LastSeq < r.until {
+		info.State.NumDeleted > deletedMax || r.bounded && info.State.LastSeq < r.until {
 		return errBlocks
 	}
 	if info.State.NumDeleted == len(r.deleted) && info.State.FirstSeq == r.first {
@@ -187,7 +195,7 @@ func (r *blockReader) fault(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, errReplaced):
-		return fmt.Errorf("reading log %s after %d: %w", r.log.name, r.pos, err)
+		return r.log.stopped(r.pos, err)
 	}
 	return nil
 }
@@ -269,37 +277,58 @@ func (r *blockReader) endOf(list []uint32) uint64 {
 	return r.until
 }
 
+// A block is one that is open.
+type block struct {
+	index uint32
+	file  *os.File // nil when it is closed
+	hash  *highwayhash.Digest64
+}
+
+func (r *blockReader) openBlock(ctx context.Context, index uint32) (b block, err error) {
+	b.index = index
+	if b.file, err = os.Open(r.path(index)); err != nil {
+		return block{}, err
+	}
+	// The file was that of the log, if the log is the same now.
+	if err = r.look(ctx); err == nil {
+		key := sha256.Sum256([]byte(r.log.name + "-" + strconv.FormatUint(uint64(index), 10)))
+		b.hash, err = highwayhash.NewDigest64(key[:])
+	}
+	if err != nil {
+		b.close()
+	}
+	return b, err
+}
+
+func (b *block) close() {
+	if b.file != nil {
+		_ = b.file.Close()
+		b.file = nil
+	}
+}
+
 // readBlock hands over the records of a block after pos; false once yield or
 // until says that it is enough. With errBlocks, next is the sequence before
 // which the block goes on, 0 if that is not known.
 func (r *blockReader) readBlock(ctx context.Context, index uint32, yield func([]views.Record) bool) (next uint64, more bool, err error) {
-	f, err := os.Open(r.path(index))
+	b, err := r.openBlock(ctx, index)
 	if err != nil {
 		return 0, false, err
 	}
-	defer func() { _ = f.Close() }()
-	// The file was that of the log, if the log is the same now.
-	if err := r.look(ctx); err != nil {
-		return 0, false, err
-	}
-	key := sha256.Sum256([]byte(r.log.name + "-" + strconv.FormatUint(uint64(index), 10)))
-	hash, err := highwayhash.NewDigest64(key[:])
-	if err != nil {
-		return 0, false, err
-	}
+	defer b.close()
 	have := 0 // bytes of buf that are not parsed yet
 	for at := int64(0); ; {
 		if err := ctx.Err(); err != nil {
 			return 0, false, err
 		}
 		r.grow(have)
-		n, err := f.ReadAt(r.buf[have:], at)
+		n, err := b.file.ReadAt(r.buf[have:], at)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return 0, false, errBlocks
 		}
 		at += int64(n)
 		have += n
-		used, next, bad := r.parse(hash, r.buf[:have])
+		used, next, bad := r.parse(b.hash, r.buf[:have])
 		if len(r.records) > 0 {
 			r.pos = r.records[len(r.records)-1].Seq
 			r.log.server.fromBlocks.Add(uint64(len(r.records)))

@@ -71,13 +71,53 @@ func readAll(t *testing.T, s *Server, blocks bool, after, until uint64) (all []v
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, rec := range batch {
-			rec.Payload = bytes.Clone(rec.Payload)
-			rec.ID, rec.Subject = strings.Clone(rec.ID), strings.Clone(rec.Subject)
-			all = append(all, rec)
+		all = appendCopies(all, batch)
+	}
+	return all
+}
+
+func appendCopies(all, batch []views.Record) []views.Record {
+	for _, rec := range batch {
+		rec.Payload = bytes.Clone(rec.Payload)
+		rec.ID, rec.Subject = strings.Clone(rec.ID), strings.Clone(rec.Subject)
+		all = append(all, rec)
+	}
+	return all
+}
+
+// followTo returns copies of what a reader that follows the log hands over after
+// a record, up to another.
+func followTo(t *testing.T, s *Server, after, last uint64) (all []views.Record) {
+	t.Helper()
+	if last <= after {
+		return nil
+	}
+	l, err := s.OpenLog(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for batch, err := range l.Read(t.Context(), after, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all = appendCopies(all, batch); all[len(all)-1].Seq >= last {
+			break
 		}
 	}
 	return all
+}
+
+func equalRecords(t *testing.T, what string, got, want []views.Record) {
+	t.Helper()
+	for k := range min(len(got), len(want)) {
+		a, b := got[k], want[k]
+		if a.Seq != b.Seq || a.Time != b.Time || a.Subject != b.Subject || a.ID != b.ID || !bytes.Equal(a.Payload, b.Payload) {
+			t.Fatalf("%s, record %d: %d %q %q, and %d %q %q of the consumer", what, k, a.Seq, a.Subject, a.ID, b.Seq, b.Subject, b.ID)
+		}
+	}
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d records, and %d of the consumer", what, len(got), len(want))
+	}
 }
 
 // same holds the records of blocks to those of a consumer, for the whole log
@@ -105,17 +145,10 @@ func same(t *testing.T, s *Server, r *rand.Rand) (fromBlocks uint64) {
 		got := readAll(t, s, true, after, until) // first: the consumer notices damage
 		fromBlocks += s.fromBlocks.Load() - before
 		want := readAll(t, s, false, after, until)
-		equal := func(a, b views.Record) bool {
-			return a.Seq == b.Seq && a.Time == b.Time && a.Subject == b.Subject && a.ID == b.ID && bytes.Equal(a.Payload, b.Payload)
-		}
-		for k := range min(len(got), len(want)) {
-			if !equal(got[k], want[k]) {
-				t.Fatalf("(%d, %d], record %d: blocks give %d %q %q, the consumer %d %q %q", after, until, k,
-					got[k].Seq, got[k].Subject, got[k].ID, want[k].Seq, want[k].Subject, want[k].ID)
-			}
-		}
-		if len(got) != len(want) {
-			t.Fatalf("(%d, %d]: %d records from blocks, %d from the consumer", after, until, len(got), len(want))
+		equalRecords(t, fmt.Sprintf("blocks (%d, %d]", after, until), got, want)
+		if n := len(want); n > 0 && i < 2 {
+			s.blocksMin = 1
+			equalRecords(t, fmt.Sprintf("following (%d, %d]", after, until), followTo(t, s, after, want[n-1].Seq)[:n], want)
 		}
 	}
 	return fromBlocks

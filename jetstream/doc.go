@@ -24,9 +24,14 @@
 // What the server sends to a reader does not pass through the NATS client
 // library but through a wire, an in-process connection that is read straight
 // into the memory that records refer to. The reader's share of a record is then
-// a fifth of the whole; the rest is the server's. Since the server delivers in
-// the same goroutine that stores, each follower costs publishers some of their
-// rate: let one follower serve all that need a log.
+// a fifth of the whole; the rest is the server's, which delivers while it stores.
+//
+// So a consumer is for the few. Whoever reads many records of a range has them
+// from the server's message blocks, and whoever follows a log has them from the
+// newest block while much comes, looking into it each two milliseconds, and from
+// a consumer while little comes. While it reads blocks there is no consumer, and
+// publishers have the log to themselves. What the blocks do not tell for certain,
+// a consumer does.
 //
 // # Who may do what
 //

@@ -82,6 +82,10 @@ func (l *log) Read(ctx context.Context, after, until uint64) iter.Seq2[[]views.R
 		if until != 0 && until <= after {
 			return
 		}
+		if until == 0 {
+			l.follow(ctx, after, yield)
+			return
+		}
 		if blocks := l.blocks(after, until); blocks != nil {
 			l.readBlocks(ctx, blocks, yield)
 			return

@@ -179,8 +179,11 @@ var (
 	errReplaced = errors.New("the log was deleted and made again while it was read")
 )
 
-func (r *reader) fail(err error) error {
-	return fmt.Errorf("reading log %s after %d: %w", r.log.name, r.pos, err)
+func (r *reader) fail(err error) error { return r.log.stopped(r.pos, err) }
+
+// stopped is the error of a read that has ended after a record.
+func (l *log) stopped(after uint64, err error) error {
+	return fmt.Errorf("reading log %s after %d: %w", l.name, after, err)
 }
 
 // drop detaches from a consumer that is of no more use.
