@@ -2,28 +2,38 @@ package views
 
 import (
 	"bytes"
+	"strconv"
 
 	"weir/views/column"
 )
 
 // A jsonScan finds the fields of plain events in one pass, where the parser
-// first makes a tree of each. It does so for objects whose fields are wanted by
-// their own name, and that have no escapes; whatever else there is, events that
-// are no JSON among it, it leaves to the parser, which has the last word on what
-// is an event.
+// first makes a tree of each. It does so for objects without escapes; whatever
+// else there is, events that are no JSON among it, it leaves to the parser, which
+// has the last word on what is an event.
 //
 // INVARIANT: what the scan takes, the parser takes too, with the same values.
 type jsonScan struct {
-	names []string
+	root  jsonNode
 	found []jsonSpan // by field
-	// guess are the keys of the last event, by place: those of the next are
-	// mostly the same.
+	round uint64     // of the event
+}
+
+// A jsonNode is a place in events that a path goes through or ends at.
+type jsonNode struct {
+	key    string
+	index  int   // the key as that of an array's element, -1 if it is none
+	fields []int // whose paths end here
+	inner  []*jsonNode
+	round  uint64 // in which it was last found: the first of its key counts
+	// guess are the keys of the last object here, by place: those of the next
+	// are mostly the same.
 	guess []jsonGuess
 }
 
 type jsonGuess struct {
-	key    []byte
-	fields []int // that are this key's
+	key  []byte
+	node *jsonNode // nil where no path goes on with the key
 }
 
 // A jsonSpan is a value in a payload; kind is its first byte, 0 for none and '0'
@@ -40,12 +50,39 @@ const guessMax = 256
 func newJSONScan(fields []jsonField, kinds []column.Kind) *jsonScan {
 	s := &jsonScan{found: make([]jsonSpan, len(fields))}
 	for k := range fields {
-		if len(fields[k].path) != 1 || kinds[k] == column.JSON {
+		if kinds[k] == column.JSON {
 			return nil
 		}
-		s.names = append(s.names, fields[k].path[0])
+		n := &s.root
+		for _, key := range fields[k].path {
+			n = n.child(key)
+		}
+		n.fields = append(n.fields, k)
 	}
 	return s
+}
+
+// child returns the node of a key in n, which is made if there is none.
+func (n *jsonNode) child(key string) *jsonNode {
+	if c := n.find(key); c != nil {
+		return c
+	}
+	c := &jsonNode{key: key, index: -1}
+	if i, err := strconv.Atoi(key); err == nil && i >= 0 { // as the parser reads it
+		c.index = i
+	}
+	n.inner = append(n.inner, c)
+	return c
+}
+
+// find returns the node of a key in n, or nil.
+func (n *jsonNode) find(key string) *jsonNode {
+	for _, c := range n.inner {
+		if c.key == key {
+			return c
+		}
+	}
+	return nil
 }
 
 // scan finds the values of all fields in p; false leaves p to the parser.
@@ -54,69 +91,121 @@ func (s *jsonScan) scan(p []byte) bool {
 		return false
 	}
 	clear(s.found)
+	s.round++
 	i := space(p, 0)
 	if i >= len(p) || p[i] != '{' {
 		return false
 	}
+	end, ok := s.object(p, i, &s.root, 0)
+	return ok && space(p, end) == len(p)
+}
+
+// object takes what is wanted of the object that begins at i, and returns where
+// that ends.
+func (s *jsonScan) object(p []byte, i int, n *jsonNode, depth int) (end int, ok bool) {
 	if i = space(p, i+1); i < len(p) && p[i] == '}' {
-		return space(p, i+1) == len(p)
+		return i + 1, true
 	}
 	for place := 0; ; place++ {
 		if i >= len(p) || p[i] != '"' {
-			return false
+			return 0, false
 		}
-		n := bytes.IndexByte(p[i+1:], '"')
-		if n < 0 {
-			return false
+		size := bytes.IndexByte(p[i+1:], '"')
+		if size < 0 {
+			return 0, false
 		}
-		key := p[i+1 : i+1+n]
-		if i = space(p, i+n+2); i >= len(p) || p[i] != ':' {
-			return false
+		key := p[i+1 : i+1+size]
+		if i = space(p, i+size+2); i >= len(p) || p[i] != ':' {
+			return 0, false
 		}
-		v, end, ok := value(p, space(p, i+1), 0)
-		if !ok {
-			return false
+		if place >= len(n.guess) || !bytes.Equal(n.guess[place].key, key) {
+			place = min(place, guessMax)
+			n.learn(place, key)
 		}
-		s.take(place, key, v)
-		if i = space(p, end); i >= len(p) {
-			return false
+		if i, ok = s.value(p, space(p, i+1), n.guess[place].node, depth); !ok {
+			return 0, false
+		}
+		if i = space(p, i); i >= len(p) {
+			return 0, false
 		}
 		switch p[i] {
 		case ',':
 			i = space(p, i+1)
 		case '}':
-			return space(p, i+1) == len(p)
+			return i + 1, true
 		default:
-			return false
+			return 0, false
 		}
 	}
 }
 
-// take notes a value for the fields of its key, of which the first counts.
-func (s *jsonScan) take(place int, key []byte, v jsonSpan) {
-	if place >= len(s.guess) || !bytes.Equal(s.guess[place].key, key) {
-		place = min(place, guessMax)
-		s.learn(place, key)
+// value takes the value that begins at i for the node, if there is one that has
+// none yet, and returns where that ends.
+func (s *jsonScan) value(p []byte, i int, n *jsonNode, depth int) (end int, ok bool) {
+	if n == nil || n.round == s.round {
+		_, end, ok = value(p, i, depth)
+		return end, ok
 	}
-	for _, k := range s.guess[place].fields {
-		if s.found[k].kind == 0 {
-			s.found[k] = v
+	n.round = s.round
+	if len(n.inner) > 0 && i < len(p) && depth < scanDepth {
+		switch p[i] {
+		case '{':
+			end, ok = s.object(p, i, n, depth+1)
+			s.take(n, jsonSpan{'{', i, end})
+			return end, ok
+		case '[':
+			end, ok = s.array(p, i, n, depth+1)
+			s.take(n, jsonSpan{'[', i, end})
+			return end, ok
+		}
+	}
+	v, end, ok := value(p, i, depth)
+	s.take(n, v)
+	return end, ok
+}
+
+func (s *jsonScan) take(n *jsonNode, v jsonSpan) {
+	for _, k := range n.fields {
+		s.found[k] = v
+	}
+}
+
+// array is object for an array, whose elements have their numbers for keys.
+func (s *jsonScan) array(p []byte, i int, n *jsonNode, depth int) (end int, ok bool) {
+	if i = space(p, i+1); i < len(p) && p[i] == ']' {
+		return i + 1, true
+	}
+	for at := 0; ; at++ {
+		begin := i
+		if _, i, ok = value(p, begin, depth); !ok {
+			return 0, false
+		}
+		for _, c := range n.inner {
+			if c.index == at {
+				s.value(p, begin, c, depth)
+			}
+		}
+		if i = space(p, i); i >= len(p) {
+			return 0, false
+		}
+		switch p[i] {
+		case ',':
+			i = space(p, i+1)
+		case ']':
+			return i + 1, true
+		default:
+			return 0, false
 		}
 	}
 }
 
 // learn remembers the key at a place; beyond guessMax all keys share one.
-func (s *jsonScan) learn(place int, key []byte) {
-	for len(s.guess) <= place {
-		s.guess = append(s.guess, jsonGuess{})
+func (n *jsonNode) learn(place int, key []byte) {
+	for len(n.guess) <= place {
+		n.guess = append(n.guess, jsonGuess{})
 	}
-	g := &s.guess[place]
-	g.key, g.fields = append(g.key[:0], key...), g.fields[:0]
-	for k, name := range s.names {
-		if name == string(key) {
-			g.fields = append(g.fields, k)
-		}
-	}
+	g := &n.guess[place]
+	g.key, g.node = append(g.key[:0], key...), n.find(string(key))
 }
 
 // space returns the place of the first byte from i on that is no white space.

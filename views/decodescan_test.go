@@ -2,6 +2,7 @@ package views
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,13 +11,18 @@ import (
 
 // scanColumns are columns of every kind that a scan takes, some of one field.
 func scanColumns() (cols []ColumnDef) {
-	for i, typ := range []column.Type{column.Bigint, column.Unsigned, column.Double, column.Decimal(6, 2), column.Decimal(30, 6), column.Text, typeShort, typeBinary, column.Datetime, typeDate, column.Boolean} {
+	for i, typ := range []column.Type{
+		column.Bigint, column.Unsigned, column.Double, column.Decimal(6, 2), column.Decimal(30, 6), column.Text, typeShort, typeBinary, column.Datetime, typeDate, column.Boolean,
+		column.Text, column.Text, column.Text,
+	} {
 		cols = append(cols, ColumnDef{Name: fmt.Sprintf("c%d", i), Type: typ, Path: pickPath(i)})
 	}
 	return cols
 }
 
-func pickPath(i int) string { return []string{"$.x", "$.y", `$."a key"`}[i%3] }
+func pickPath(i int) string {
+	return []string{"$.x", "$.y", `$."a key"`, "$.x.y", "$.y[1]", "$.x.y[0].z", `$.x."1"`}[i%7]
+}
 
 // bothWays decodes a payload with the scan and without it.
 func bothWays(t testing.TB, scan, parse *decoder, payload string) {
@@ -48,6 +54,11 @@ var scanSeeds = []string{
 	`{"x":1,"y":"a","a key":2.5}`, ` { "x" : 1 , "y" : [1, {"x": 2}, "]"] } `, `{"x":1,"x":2}`, `{}`, `{"x":-}`, `{"x":+1}`, `{"x":1-2}`, `{"x":nan,"y":inf}`,
 	`{"x":"\u0041"}`, `{"x":true,"y":false,"a key":null}`, `{"x":tru}`, `{"x":1}x`, `{"x":1,}`, `{,}`, `{"x"}`, `{"x":}`, `[1]`, `"x"`, ``, ` `, `{"x":"` + "\n\x00" + `"}`,
 	`{"y":"2024-02-29T12:30:45Z","x":"12"}`, `{"x":{"a":[]},"y":{}}`, `{"x":[1,]}`, `{"x":[1 2]}`, `{"x":{"a" 1}}`, "{\"x\":1}\x00", "\xef\xbb\xbf{}", `{"x":1e400}`, `{"x": 1 "y": 2}`,
+	`{"x":{"y":1,"1":"b"},"y":[0,"c",2]}`, `{"x":{"y":[{"z":1},{"z":2}]}}`, `{"x":[5,{"y":1}],"y":[[1],[2]]}`, `{"x":{"z":1},"x":{"y":2}}`, `{"x":{"y":1,"y":2},"y":[]}`,
+	`{"x":{"y":{"0":{"z":3}}},"y":{"1":4}}`, `{"x":"y","y":"[1]"}`, `{"x":{"y":[ ]},"y":[1 , [2,{}] ]}`, `{"x":{"y":[{"z":{"a":1}}]}}`, `{"x":{"y":[{"z":}]}}`, `{"y":[1,+1]}`, `{"x":{"y":1,}}`,
+	`{"x":` + strings.Repeat(`{"y":`, 99) + "1" + strings.Repeat("}", 99) + "}",
+	`{"x":` + strings.Repeat(`{"y":`, 101) + "1" + strings.Repeat("}", 101) + "}",
+	`{"x":{"y":` + strings.Repeat("[", 400) + strings.Repeat("]", 400) + `}}`,
 	`{"z":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `,"x":1}`, `{"z":` + strings.Repeat("[", 400) + strings.Repeat("]", 400) + `,"x":1}`,
 }
 
@@ -79,8 +90,8 @@ func FuzzScanEqualsTheParser(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload string) { bothWays(t, scan, parse, payload) })
 }
 
-// BenchmarkDecode is what an event of 150 bytes takes to become three columns,
-// with the scan and with the parser alone.
+// BenchmarkDecode is what an event of 150 bytes takes to become four columns,
+// with the scan and with the parser alone, and with the fields in objects.
 func BenchmarkDecode(b *testing.B) {
 	cols := []ColumnDef{
 		{Name: "ts", Type: column.Datetime},
@@ -90,26 +101,38 @@ func BenchmarkDecode(b *testing.B) {
 		{Name: "price", Type: column.Decimal(10, 2)},
 		{Name: "latency", Type: column.Double},
 	}
-	recs := make([]Record, 4096)
-	for i := range recs {
-		recs[i].Seq = uint64(i + 1)
-		recs[i].Payload = fmt.Appendf(nil, `{"ts":"2026-03-01T12:%02d:%02d.%03dZ","campaign":"c%d","user":%d,"kind":"view","price":%d.%02d,"latency":%d.5}`,
-			i/60%60, i%60, i%1000, i%100, i*7919%100000, i%100, i%100, i%300)
+	flat, nested := make([]Record, 4096), make([]Record, 4096)
+	for i := range flat {
+		flat[i].Seq, nested[i].Seq = uint64(i+1), uint64(i+1)
+		ts := fmt.Sprintf("2026-03-01T12:%02d:%02d.%03dZ", i/60%60, i%60, i%1000)
+		flat[i].Payload = fmt.Appendf(nil, `{"ts":"%s","campaign":"c%d","user":%d,"kind":"view","price":%d.%02d,"latency":%d.5}`,
+			ts, i%100, i*7919%100000, i%100, i%100, i%300)
+		nested[i].Payload = fmt.Appendf(nil, `{"ts":"%s","ad":{"campaign":"c%d","kind":"view"},"user":{"id":%d},"sale":{"price":%d.%02d,"latency":%d.5}}`,
+			ts, i%100, i*7919%100000, i%100, i%100, i%300)
 	}
-	for _, way := range []string{"scan", "parser"} {
-		b.Run(way, func(b *testing.B) {
-			d, err := newDecoder(&StreamPlan{Def: &StreamDef{Format: FormatJSON, Columns: cols}}, []int{0, 1, 3, 4})
+	inner := slices.Clone(cols)
+	for i, path := range []string{"", "$.ad.campaign", "$.user.id", "$.ad.kind", "$.sale.price", "$.sale.latency"} {
+		inner[i].Path = path
+	}
+	for _, test := range []struct {
+		name string
+		cols []ColumnDef
+		recs []Record
+		scan bool
+	}{{"scan", cols, flat, true}, {"parser", cols, flat, false}, {"nested/scan", inner, nested, true}, {"nested/parser", inner, nested, false}} {
+		b.Run(test.name, func(b *testing.B) {
+			d, err := newDecoder(&StreamPlan{Def: &StreamDef{Format: FormatJSON, Columns: test.cols}}, []int{0, 1, 3, 4})
 			if err != nil {
 				b.Fatal(err)
 			}
-			if way == "parser" {
+			if !test.scan {
 				d.format.(*jsonFormat).scan = nil
 			}
 			batch := &column.Batch{}
 			for b.Loop() {
-				d.decode(recs, batch)
+				d.decode(test.recs, batch)
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(recs)), "ns/event")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(test.recs)), "ns/event")
 		})
 	}
 }
