@@ -1,6 +1,6 @@
 // Command bench measures weir beside its ceilings, in one run on one machine:
 //
-//	go run ./bench [-events N] [-live ROUNDS [-weir FILE,…]] [-deliveries ROUNDS] [-queries ROUNDS [-rows N,…] [-dir DIR] [-only TEXT]]
+//	go run ./bench [-events N] [-weir FILE] [-live ROUNDS] [-deliveries ROUNDS] [-queries ROUNDS [-rows N,…] [-dir DIR] [-only TEXT]]
 //
 // It starts the server as users run it, publishes from a process of its own
 // over TCP with acknowledgements, and prints
@@ -18,8 +18,10 @@
 //
 // With -live it prints the live rates alone, as the medians of so many rounds,
 // and what the server's process takes of the processors for each event: the
-// figure to trust where others use the machine too. With -weir it measures those
-// programs, in turns, and not the one that is built from here.
+// figure to trust where others use the machine too.
+//
+// With -weir it measures that program, and not the one that is built from here;
+// with -live it may be several, which take turns.
 //
 // With -deliveries it prints the live rate with each delivery of views, and with
 // a log that is synced before each acknowledgement, instead.
@@ -67,7 +69,7 @@ func main() {
 	bare := flag.String("jetstream", "", "be a JetStream without weir, in this directory")
 	rate := flag.Int("rate", 0, "publisher: events a second; 0 is as fast as it goes")
 	lives := flag.Int("live", 0, "measure the live rates alone, in this many rounds")
-	programs := flag.String("weir", "", "live: the weir programs to measure, several in turn")
+	programs := flag.String("weir", "", "measure this weir program; with -live several in turn")
 	rounds := flag.Int("deliveries", 0, "measure the deliveries instead, in this many rounds")
 	reading := flag.Int("queries", 0, "measure queries instead, in this many rounds")
 	rows := flag.String("rows", "100000,1000000", "queries: rows of the view, several in turn")
@@ -87,7 +89,7 @@ func main() {
 	case *lives > 0:
 		err = runLive(ctx, *programs, *events, *lives)
 	default:
-		err = run(ctx, *events, *rounds, *read)
+		err = run(ctx, *programs, *events, *rounds, *read)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -104,15 +106,17 @@ var threeViews = []string{
 	`CREATE MATERIALIZED VIEW per_minute AS SELECT TUMBLE(ts, INTERVAL 1 MINUTE) AS minute, COUNT(*) AS n, APPROX_COUNT_DISTINCT(user) AS users FROM ads GROUP BY minute`,
 }
 
-func run(ctx context.Context, events, rounds int, read bool) error {
+func run(ctx context.Context, program string, events, rounds int, read bool) error {
 	dir, err := os.MkdirTemp("", "weir-bench-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	bin, err := build(ctx, dir)
-	if err != nil {
-		return err
+	bin := program
+	if bin == "" {
+		if bin, err = build(ctx, dir); err != nil {
+			return err
+		}
 	}
 	fmt.Printf("%d events a run, %d CPUs, %s\n\n", events, runtime.GOMAXPROCS(0), runtime.Version())
 	if rounds > 0 {

@@ -34,6 +34,7 @@ type decoder struct {
 	event  int    // column of event time, or -1 for _time
 	format format
 	order  []int // generated columns, each after those it reads
+	must   []int // columns that are read and may not be NULL
 
 	// arena holds the text of the batch being decoded that is not part of a
 	// payload. Its memory is used again for the next batch.
@@ -55,6 +56,9 @@ func newDecoder(plan *StreamPlan, columns []int) (*decoder, error) {
 		c := &plan.Def.Columns[i]
 		if c.NotNull {
 			d.need(i)
+			if c.Generated == "" {
+				d.must = append(d.must, i)
+			}
 		}
 		if strings.EqualFold(c.Name, plan.Def.EventTime) {
 			d.event = i
@@ -182,9 +186,9 @@ func (d *decoder) extras(recs []Record, b *column.Batch) {
 
 // notNull checks row i for columns that are read and may not be NULL.
 func (d *decoder) notNull(b *column.Batch, i int) (reason string, ok bool) {
-	for k := range d.plan.Def.Columns {
-		c := &d.plan.Def.Columns[k]
-		if c.NotNull && c.Generated == "" && b.Cols[k].IsNull(i) {
+	for _, k := range d.must {
+		if b.Cols[k].IsNull(i) {
+			c := &d.plan.Def.Columns[k]
 			return fmt.Sprintf("column %s is NOT NULL, but the event has no %s for it (at %s)", c.Name, c.Type, c.Source()), false
 		}
 	}

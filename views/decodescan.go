@@ -32,8 +32,8 @@ type jsonNode struct {
 }
 
 type jsonGuess struct {
-	key  []byte
-	node *jsonNode // nil where no path goes on with the key
+	quoted []byte    // the key as most write it: "key":
+	node   *jsonNode // nil where no path goes on with the key
 }
 
 // A jsonSpan is a value in a payload; kind is its first byte, 0 for none and '0'
@@ -107,22 +107,24 @@ func (s *jsonScan) object(p []byte, i int, n *jsonNode, depth int) (end int, ok 
 		return i + 1, true
 	}
 	for place := 0; ; place++ {
-		if i >= len(p) || p[i] != '"' {
-			return 0, false
+		var inner *jsonNode
+		if g := n.guessed(place); g != nil && bytes.HasPrefix(p[min(i, len(p)):], g.quoted) {
+			inner, i = g.node, i+len(g.quoted)
+		} else {
+			if i >= len(p) || p[i] != '"' {
+				return 0, false
+			}
+			size := bytes.IndexByte(p[i+1:], '"')
+			if size < 0 {
+				return 0, false
+			}
+			inner = n.learn(place, p[i:i+size+2])
+			if i = space(p, i+size+2); i >= len(p) || p[i] != ':' {
+				return 0, false
+			}
+			i++
 		}
-		size := bytes.IndexByte(p[i+1:], '"')
-		if size < 0 {
-			return 0, false
-		}
-		key := p[i+1 : i+1+size]
-		if i = space(p, i+size+2); i >= len(p) || p[i] != ':' {
-			return 0, false
-		}
-		if place >= len(n.guess) || !bytes.Equal(n.guess[place].key, key) {
-			place = min(place, guessMax)
-			n.learn(place, key)
-		}
-		if i, ok = s.value(p, space(p, i+1), n.guess[place].node, depth); !ok {
+		if i, ok = s.value(p, space(p, i), inner, depth); !ok {
 			return 0, false
 		}
 		if i = space(p, i); i >= len(p) {
@@ -199,13 +201,24 @@ func (s *jsonScan) array(p []byte, i int, n *jsonNode, depth int) (end int, ok b
 	}
 }
 
-// learn remembers the key at a place; beyond guessMax all keys share one.
-func (n *jsonNode) learn(place int, key []byte) {
-	for len(n.guess) <= place {
+// guessed returns what the last object here had at a place, or nil.
+func (n *jsonNode) guessed(place int) *jsonGuess {
+	if place >= len(n.guess) {
+		return nil
+	}
+	return &n.guess[place]
+}
+
+// learn remembers the key at a place, with its quotes, and returns its node.
+func (n *jsonNode) learn(place int, quoted []byte) *jsonNode {
+	inner := n.find(string(quoted[1 : len(quoted)-1]))
+	if place == len(n.guess) && place < guessMax {
 		n.guess = append(n.guess, jsonGuess{})
 	}
-	g := &n.guess[place]
-	g.key, g.node = append(g.key[:0], key...), n.find(string(key))
+	if g := n.guessed(place); g != nil {
+		g.quoted, g.node = append(append(g.quoted[:0], quoted...), ':'), inner
+	}
+	return inner
 }
 
 // space returns the place of the first byte from i on that is no white space.
