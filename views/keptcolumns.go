@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"weir/views/column"
@@ -80,6 +81,8 @@ type keptColumns struct {
 	most  int64
 	bytes int64
 	list  map[*keptRows]struct{}
+
+	passes atomic.Uint64 // over kept columns
 }
 
 func newKeptColumns(least int, most int64) *keptColumns {
@@ -93,6 +96,14 @@ func newKeptColumns(least int, most int64) *keptColumns {
 		}
 	}
 	return &keptColumns{least: uint64(least), most: most, list: map[*keptRows]struct{}{}}
+}
+
+// KeptColumns returns how many bytes of decoded columns are kept for passes over
+// views, and how many passes there were over such.
+func (e *Engine) KeptColumns() (bytes int64, passes uint64) {
+	e.kept.mu.Lock()
+	defer e.kept.mu.Unlock()
+	return e.kept.bytes, e.kept.passes.Load()
 }
 
 // A keptView is what a view has for them.
@@ -535,6 +546,7 @@ func (s *Snapshot) keptPass(ctx context.Context, out *Layout, ranges []Range) (*
 	if p.fresh != st.fresh {
 		k.putFresh(p.rows, st.keys, out, p.fresh)
 	}
+	k.passes.Add(1)
 	p.keys, p.cols = st.keys, st.cols
 	if s.floor() > st.floor {
 		p.drop = s.drop
