@@ -682,7 +682,8 @@ type Cursor struct {
 	misses  int      // rows stepped over since the last that any took
 	keyless bool     // the row that there is in any case is still to come
 
-	note func(key []byte) // is told the key of each row, if it is not nil
+	note  func(key []byte) // is told the key of each row, if it is not nil
+	noted *keyBlock        // for NoteKeys
 
 	fields
 }
@@ -705,6 +706,18 @@ func (s *Snapshot) ScanLayout(out *Layout, ranges []Range, reverse bool) *Cursor
 		out: out, keyless: s.keyless() == 1 && coversEmpty(ranges),
 	}
 }
+
+// NoteKeys makes the cursor note the keys of the rows that it fills, for Key.
+func (c *Cursor) NoteKeys() {
+	c.noted = &keyBlock{}
+	c.note = func(key []byte) {
+		c.noted.data = append(c.noted.data, key...)
+		c.noted.ends = append(c.noted.ends, uint32(len(c.noted.data)))
+	}
+}
+
+// Key returns the stored key of row i of the last Fill. It lives until the next.
+func (c *Cursor) Key(i int) []byte { return c.noted.key(i) }
 
 // Restart makes the cursor one over other ranges.
 func (c *Cursor) Restart(ranges []Range, reverse bool) {
@@ -736,6 +749,9 @@ func (c *Cursor) fill(b *column.Batch, limit int) (int, error) {
 	b.Cols = b.Cols[:0]
 	b.Reset(limit)
 	c.begin(b)
+	if c.noted != nil {
+		c.noted.data, c.noted.ends = c.noted.data[:0], c.noted.ends[:0]
+	}
 	n := 0
 	for n < limit && c.advance() {
 		if c.note != nil {
