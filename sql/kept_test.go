@@ -131,6 +131,7 @@ func (w *keptWorld) compare(view string) {
 		fmt.Sprintf("SELECT %s, COUNT(*), SUM(n), SUM(total), MAX(mean) FROM $%s GROUP BY %s ORDER BY %s", by, where, by, by),
 		fmt.Sprintf("SELECT %s, MIN(total), MAX(word), SUM(wide) FROM $%s GROUP BY %s ORDER BY %s", by, where, by, by),
 		fmt.Sprintf("SELECT COUNT(*), SUM(n), AVG(total) FROM $%s", where),
+		"SELECT COUNT(*) FROM $",
 		fmt.Sprintf("SELECT %s, %s, total FROM $%s ORDER BY total DESC, %s, %s LIMIT 10", a, b, where, a, b),
 		fmt.Sprintf("SELECT %s, %s, n, word FROM $%s ORDER BY n, %s, %s LIMIT 7", a, b, where, a, b),
 		fmt.Sprintf("SELECT %s, mean FROM $%s ORDER BY mean DESC, %s, %s LIMIT 5", b, where, a, b),

@@ -385,16 +385,16 @@ func (k *keptColumns) room(r *keptRows, more int64) bool {
 	return true
 }
 
-// put keeps columns that s has read: all there are, or with the same keys more.
-func (k *keptColumns) put(r *keptRows, s *Snapshot, keys *keyList, cols map[columnID]*keptColumn) {
+// put keeps columns that were read: with join more of the rows that are kept.
+func (k *keptColumns) put(r *keptRows, st *keptState, cols map[columnID]*keptColumn, join bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if r.gone {
+	if r.gone || join && r.keys != st.keys { // others have been read meanwhile
 		return
 	}
-	if r.keys != keys {
+	if !join {
 		k.bytes -= r.bytes
-		r.keys, r.seq, r.floor, r.bytes = keys, s.Seq, s.floor(), keys.bytes
+		r.keys, r.seq, r.floor, r.bytes = st.keys, st.seq, st.floor, st.keys.bytes
 		k.bytes += r.bytes
 		clear(r.cols)
 		clear(r.fresh)
@@ -407,6 +407,10 @@ func (k *keptColumns) put(r *keptRows, s *Snapshot, keys *keyList, cols map[colu
 		}
 	}
 	for id, c := range cols {
+		if old := r.cols[id]; old != nil {
+			r.bytes -= old.bytes
+			k.bytes -= old.bytes
+		}
 		r.cols[id] = c
 		r.bytes += c.bytes
 		k.bytes += c.bytes
@@ -557,6 +561,34 @@ func (s *Snapshot) keptPass(ctx context.Context, out *Layout, ranges []Range) (*
 	return p, nil
 }
 
+// countCost is what it costs to look up whether the batch layer has a row that
+// the speed layer has, in rows that a pass reads.
+const countCost = 10
+
+// keptCount returns the number of rows of the serving view where their keys are
+// kept. Counts that must do without are a reason to keep them.
+func (s *Snapshot) keptCount(l Layer) (n uint64, ok bool, err error) {
+	if l != Serving || s.View.plan.Keys == nil {
+		return 0, false, nil
+	}
+	// What is read is bounded: a part of the rows, but for the first time.
+	p, err := s.keptPass(s.View.eng.ctx, s.View.keysOnly(), All)
+	if err != nil || p == nil {
+		return 0, false, err
+	}
+	if p.keys == nil || p.drop != nil {
+		s.View.eng.kept.missed(p.rows, countCost*int(s.Estimate(l)-s.meta.BatchRows))
+		return 0, false, nil
+	}
+	return uint64(p.keys.n - len(p.fresh.replaced) + p.fresh.Len), true, nil
+}
+
+// keysOnly is the layout without columns.
+func (v *View) keysOnly() *Layout {
+	v.keysOnce.Do(func() { v.keys = v.Layout(Serving, nil, nil) })
+	return v.keys
+}
+
 // dirty are the keys of rows that may have changed since the rows were read, or
 // since the earlier overlay. ok says that there are not too many.
 func (st *keptState) dirty() (*keyList, bool) {
@@ -639,7 +671,7 @@ func (s *Snapshot) keep(ctx context.Context, r *keptRows, out *Layout, st *keptS
 			return false, nil
 		}
 	}
-	if l.keys != nil && l.there == nil {
+	if l.keys != nil && l.there == nil && len(missing) > 0 {
 		return false, nil // there is no row any more
 	}
 	l.end()
@@ -649,12 +681,11 @@ func (s *Snapshot) keep(ctx context.Context, r *keptRows, out *Layout, st *keptS
 		col.seq, col.floor = s.Seq, s.floor()
 		st.cols[i], made[out.id(i)] = &col, &col
 	}
-	keys := st.keys
-	if keys == nil {
-		keys = l.fresh
-		st.seq, st.floor, st.keys, st.fresh = s.Seq, s.floor(), keys, nil
+	join := st.keys != nil
+	if !join {
+		st.seq, st.floor, st.keys, st.fresh = s.Seq, s.floor(), l.fresh, nil
 	}
-	k.put(r, s, keys, made)
+	k.put(r, st, made, join)
 	return true, nil
 }
 

@@ -333,6 +333,9 @@ func (s *Snapshot) find(l Layer) (list []source) {
 
 // Count returns the number of rows of a layer.
 func (s *Snapshot) Count(l Layer) (n uint64, err error) {
+	if n, ok, err := s.keptCount(l); ok || err != nil {
+		return n, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.count(l)

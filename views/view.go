@@ -45,7 +45,9 @@ type View struct {
 	// Kept is for what readers make once for the version, by keys of their own.
 	Kept sync.Map
 
-	kept keptView // guarded by keptColumns.mu
+	kept     keptView // guarded by keptColumns.mu
+	keysOnce sync.Once
+	keys     *Layout // without columns
 
 	mu    sync.Mutex
 	err   error // why the view failed
