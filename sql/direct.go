@@ -2,6 +2,7 @@ package sql
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"slices"
 	"strconv"
@@ -533,10 +534,16 @@ func (d *directPlan) schemaOut() gms.Schema {
 }
 
 func (d *directPlan) rows(snap *views.Snapshot, ranges []views.Range) *directRows {
-	r := &directRows{snap: snap, layout: d.layout(d.read, nil), ranges: ranges, reverse: d.reverse, skip: d.skip, limit: d.limit, next: firstFill}
+	narrow := make([]bool, len(d.read))
+	for i := range narrow {
+		narrow[i] = true
+	}
+	r := &directRows{plan: d, snap: snap, ranges: ranges, reverse: d.reverse, skip: d.skip, limit: d.limit, next: firstFill}
 	for i := range d.filter {
 		r.filter = append(r.filter, &d.filter[i])
+		narrow[d.filter[i].L.(*column.Col).Index] = false // it is compared with what is wide
 	}
+	r.layout = d.layout(d.read, narrow)
 	r.cols = make([]wireColumn, len(d.out))
 	for i, o := range d.out {
 		r.cols[i] = newWireColumn(o.read, d.cols[o.col].Type, d.viewShape.schema[o.col].Type, d.makers[o.col])
@@ -549,8 +556,9 @@ func (d *directPlan) rows(snap *views.Snapshot, ranges []views.Range) *directRow
 
 // directRows are the rows of a directPlan.
 type directRows struct {
+	plan    *directPlan
 	snap    *views.Snapshot
-	layout  *views.Layout
+	layout  *views.Layout // narrow, until a value does not fit
 	ranges  []views.Range
 	reverse bool
 	filter  []column.Expr
@@ -559,6 +567,7 @@ type directRows struct {
 	limit   int64 // that are still to come; -1 is no limit
 
 	cursor *views.Cursor // nil before the first
+	read   int           // rows that it has given
 	batch  column.Batch
 	sel    []uint32 // rows of the batch still to be given
 	all    []uint32
@@ -587,10 +596,13 @@ func (r *directRows) WriteRows(ctx *gms.Context, w *gmsx.RowWriter, most int) er
 	}
 	sel := r.sel[:min(most, len(r.sel))]
 	r.sel = r.sel[len(sel):]
-	w.Begin(len(sel))
-	for k := range r.cols {
-		if err := r.cols[k].write(ctx, w, k, r.batch.Cols[r.cols[k].read], sel); err != nil {
-			return err
+	for _, at := range sel {
+		w.Row()
+		for k := range r.cols {
+			c := &r.cols[k]
+			if err := c.write(ctx, w, r.batch.Cols[c.read], int(at)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -609,9 +621,16 @@ func (r *directRows) fill(ctx *gms.Context) error {
 			r.cursor = r.snap.ScanLayout(r.layout, r.ranges, r.reverse)
 		}
 		n, err := r.cursor.Fill(&r.batch, r.next)
+		if errors.Is(err, views.ErrWide) {
+			err = r.widen(ctx)
+			if err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return err
 		}
+		r.read += n
 		r.ended = n < r.next
 		r.next = min(r.next*4, mostFill)
 		for len(r.all) < n {
@@ -631,6 +650,22 @@ func (r *directRows) fill(ctx *gms.Context) error {
 			r.sel = r.sel[:min(r.limit, int64(len(r.sel)))]
 			r.limit -= int64(len(r.sel))
 		}
+	}
+	return nil
+}
+
+// widen begins again where the cursor was, with columns in which every value fits.
+func (r *directRows) widen(ctx *gms.Context) error {
+	r.cursor = r.snap.ScanLayout(r.plan.layout(r.plan.read, nil), r.ranges, r.reverse)
+	for left := r.read; left > 0; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := r.cursor.Fill(&r.batch, min(left, mostFill))
+		if err != nil || n == 0 {
+			return err
+		}
+		left -= n
 	}
 	return nil
 }
@@ -658,7 +693,8 @@ func newWireColumn(read int, t column.Type, et gms.Type, maker valueMaker) wireC
 		if c.wire == querypb.Type_FLOAT64 {
 			c.kind = t.Kind
 		}
-	case column.Dec:
+	case column.Dec, column.BigDec:
+		// Either kind may come.
 		if dt, ok := et.(gms.DecimalType); ok && dt.Scale() == t.Scale {
 			c.kind, c.digits = t.Kind, int(t.Scale)
 		}
@@ -674,36 +710,33 @@ func newWireColumn(read int, t column.Type, et gms.Type, maker valueMaker) wireC
 	return c
 }
 
-// write writes rows of a vector as column col.
-func (c *wireColumn) write(ctx *gms.Context, w *gmsx.RowWriter, col int, v *column.Vector, sel []uint32) error {
-	for i, at := range sel {
-		if v.IsNull(int(at)) {
-			w.Null(i, col)
-			continue
-		}
-		written := true
-		switch c.kind {
-		case column.Int:
-			w.Int(i, col, c.wire, v.I[at])
-		case column.Uint:
-			w.Uint(i, col, c.wire, uint64(v.I[at]))
-		case column.Float:
-			w.Double(i, col, v.F[at])
-		case column.Dec:
-			w.Decimal(i, col, v.I[at], c.digits)
-		case column.Time:
-			written = w.Time(i, col, c.wire, v.I[at], c.digits)
-		case column.String:
-			written = w.Text(i, col, c.wire, v.S[at])
-		default:
-			written = false
-		}
-		if written {
-			continue
-		}
-		if err := w.Value(ctx, i, col, c.make.make(v.Value(int(at)))); err != nil {
-			return err
-		}
+// write writes row at of a vector.
+func (c *wireColumn) write(ctx *gms.Context, w *gmsx.RowWriter, v *column.Vector, at int) error {
+	if v.IsNull(at) {
+		w.Null()
+		return nil
 	}
-	return nil
+	written := false
+	switch {
+	case c.kind == column.Invalid:
+	case v.Kind == column.Int || v.Kind == column.Uint:
+		w.Int(c.wire, v.I[at])
+		written = true
+	case v.Kind == column.Float:
+		w.Double(v.F[at])
+		written = true
+	case v.Kind == column.Dec:
+		w.Decimal(v.I[at], c.digits)
+		written = true
+	case v.Kind == column.BigDec:
+		written = w.BigDecimal(v.D[at], c.digits)
+	case v.Kind == column.Time:
+		written = w.Time(c.wire, v.I[at], c.digits)
+	case v.Kind == column.String:
+		written = w.Text(c.wire, v.S[at])
+	}
+	if written {
+		return nil
+	}
+	return w.Value(ctx, c.make.make(v.Value(at)))
 }

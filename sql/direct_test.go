@@ -4,14 +4,21 @@ import (
 	"bytes"
 	"context"
 	gosql "database/sql"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
+
+	"weir/views"
+	"weir/views/logtest"
 )
 
 // A recorder keeps what a server sends.
@@ -235,4 +242,72 @@ var directValues = map[string][]any{
 	"n":     {0, 1, 2, 10, "1", 1.5, nil},
 	"total": {0, 1, "1.25", 5, 99999999, nil},
 	"mean":  {0, 1, "0.5", 1.5, nil},
+}
+
+// Sums that do not fit where those before them did are read all the same, each
+// row once.
+func TestDirectReadsWideSums(t *testing.T) {
+	broker := &logtest.Memory{}
+	s := newTestServer(t, broker, 0)
+	const rows = 3000
+	for _, q := range []string{
+		"CREATE STREAM e (k INT, c DECIMAL(25,5))",
+		"CREATE MATERIALIZED VIEW v AS SELECT k, SUM(c) AS total FROM e GROUP BY k",
+	} {
+		if err := s.Exec(t.Context(), "test", q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var msgs []views.Message
+	for i := range rows {
+		total := strconv.Itoa(i)
+		if i == 2000 {
+			total = "12345678901234567890.12345"
+		}
+		msgs = append(msgs, views.Message{Payload: fmt.Appendf(nil, `{"k":%d,"c":%s}`, i, total)})
+	}
+	if _, err := broker.Publish(t.Context(), "e", msgs); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, s, "e", rows)
+	for _, query := range []string{"SELECT k, total FROM v", "SELECT total, k FROM v WHERE total > 7 AND k >= 3 ORDER BY k DESC LIMIT 2500 OFFSET 11"} {
+		s.planned.Store(false)
+		before := s.directly.Load()
+		got, err := selected(t, s, query)
+		if err != nil || s.directly.Load() == before {
+			t.Fatalf("%s: %v, or not answered directly", query, err)
+		}
+		s.planned.Store(true)
+		want, err := selected(t, s, query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) < 2500 || !slices.Equal(got, want) {
+			t.Errorf("%s: %d rows, the planner gives %d", query, len(got), len(want))
+		}
+	}
+}
+
+// A statement that is answered directly ends when it is killed.
+func TestDirectEndsWhenKilled(t *testing.T) {
+	s := pushdownServer(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	c, end := s.engine.NewContext(ctx, views.DefaultDatabase)
+	defer end()
+	before := s.directly.Load()
+	_, rows, err := s.engine.Query(c, "SELECT k, s, n FROM plain")
+	if err != nil || s.directly.Load() == before {
+		t.Fatalf("%v, or not answered directly", err)
+	}
+	defer rows.Close(c)
+	if _, err := rows.Next(c); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	for err = nil; err == nil; {
+		_, err = rows.Next(c)
+	}
+	if errors.Is(err, io.EOF) {
+		t.Error("the rows went on to their end")
+	}
 }

@@ -17,6 +17,7 @@ const (
 	commandStatistics = 0x09
 	commandChangeUser = 0x11
 	commandPrepare    = 0x16
+	commandExecute    = 0x17
 )
 
 // A tap stands between a client that has logged in and the protocol
@@ -34,6 +35,7 @@ type tap struct {
 	pass    int     // bytes of the present packet that are passed on
 	pending []byte  // passed on before them
 	prepare *string // what the client prepares
+	whole   bool    // the command executes a prepared statement without a cursor
 }
 
 // tapSize is how much of what a client sends is read at once: commands are
@@ -76,6 +78,7 @@ func (t *tap) next() error {
 	}
 	size := packetSize(head)
 	t.pass = packetHeader + size
+	t.whole = false
 	if head[3] != 0 || size == 0 || size == packetMost {
 		return nil // not a command, or one of several packets
 	}
@@ -85,6 +88,15 @@ func (t *tap) next() error {
 	command := head[packetHeader]
 	switch command {
 	case commandStatistics, commandChangeUser, commandPrepare:
+	case commandExecute:
+		const flags = packetHeader + 1 + 4 // after the command and the statement's id
+		if size <= flags-packetHeader {
+			return nil
+		}
+		if head, err = t.in.Peek(flags + 1); err == nil {
+			t.whole = head[flags] == 0
+		}
+		return err
 	default:
 		return nil
 	}

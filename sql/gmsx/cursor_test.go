@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/types"
 )
 
 // A wire speaks the protocol itself, for what the driver does not do.
@@ -86,10 +89,43 @@ func (w *wire) skipColumns(n int) {
 // The rows of a cursor wait in the server while the client fetches them in
 // pieces. Their memory must not serve the next batch meanwhile.
 func TestCursor(t *testing.T) {
-	s := start(t, Options{})
+	t.Run("planned", func(t *testing.T) {
+		testCursor(t, Options{}, "SELECT id, CONCAT('row ', id) AS s FROM big WHERE id < 5000")
+	})
+	t.Run("direct", func(t *testing.T) {
+		opts := Options{Direct: func(*gms.Context, *PlainSelect) (*Direct, error) {
+			return &Direct{Schema: gms.Schema{{Name: "id", Type: types.Int64}, {Name: "s", Type: types.LongText}}, Rows: &cursorRows{}}, nil
+		}}
+		testCursor(t, opts, "SELECT id, id AS s FROM big WHERE id < 5000")
+	})
+}
+
+const cursorRowsMost = 5000
+
+// cursorRows are rows that write themselves.
+type cursorRows struct{ n int }
+
+func (*cursorRows) Next(*gms.Context) (gms.Row, error) { return nil, io.EOF }
+func (*cursorRows) Close(*gms.Context) error           { return nil }
+
+func (r *cursorRows) WriteRows(_ *gms.Context, w *RowWriter, most int) error {
+	if r.n == cursorRowsMost {
+		return io.EOF
+	}
+	for range min(most, cursorRowsMost-r.n) {
+		w.Row()
+		w.Int(types.Int64.Type(), int64(r.n))
+		w.Text(types.LongText.Type(), "row "+strconv.Itoa(r.n))
+		r.n++
+	}
+	return nil
+}
+
+func testCursor(t *testing.T, opts Options, query string) {
+	s := start(t, opts)
 	w := s.login(t)
-	const rows = 5000
-	id := w.prepare("SELECT id, CONCAT('row ', id) AS s FROM big WHERE id < 5000")
+	const rows = cursorRowsMost
+	id := w.prepare(query)
 	open := func() {
 		w.command(comStmtExecute, append(append([]byte{}, id...), 1, 1, 0, 0, 0)...) // CURSOR_TYPE_READ_ONLY
 		if r := w.read(); r[0] != 2 {

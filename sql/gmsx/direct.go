@@ -202,7 +202,8 @@ func (d *directIter) Close(ctx *gms.Context) error {
 
 // writeRows has rows write a batch and says whether it is the last.
 func (e *encoder) writeRows(ctx *gms.Context, rows WireRows) (last bool, err error) {
-	w := &RowWriter{e: e}
+	w := e.writer()
+	defer w.end()
 	for !e.full() {
 		err := rows.WriteRows(ctx, w, batchRows-len(e.rows))
 		if errors.Is(err, io.EOF) {

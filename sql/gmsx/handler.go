@@ -77,7 +77,13 @@ func (h *handler) ComMultiQuery(_ context.Context, c *mysql.Conn, query string, 
 
 // ComStmtExecute runs a prepared statement.
 func (h *handler) ComStmtExecute(_ context.Context, c *mysql.Conn, p *mysql.PrepareData, cb func(*sqltypes.Result) error) error {
-	_, err := h.run(c, &command{query: p.PrepareStmt, prepared: p}, func(r *sqltypes.Result, _ bool) error { return cb(r) })
+	cmd := &command{query: p.PrepareStmt, prepared: p}
+	// With a cursor this is another goroutine than the connection's, which
+	// reads the next command only after the first rows.
+	if lc := limited(c.Conn); lc != nil && lc.tap != nil {
+		cmd.whole = lc.tap.whole
+	}
+	_, err := h.run(c, cmd, func(r *sqltypes.Result, _ bool) error { return cb(r) })
 	return err
 }
 

@@ -1,6 +1,7 @@
 package gmsx
 
 import (
+	"encoding/binary"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -11,104 +12,206 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// A RowWriter takes rows for a client, column by column, as the types of the
-// schema have them. Its methods are the short ways of Value, for the types that
-// they name.
+// A RowWriter takes rows for a client: for each, Row, then the values of the
+// columns of the schema in their order. Its methods are the short ways of Value
+// for the types that they name.
+//
+// Text goes to the protocol underneath as it is. For a prepared statement that
+// would parse the text again, so that values are made binary here: the bytes of
+// columns side by side are one value, of a type that is copied as it is, and
+// the columns behind the first of them are empty ones.
 type RowWriter struct {
-	e    *encoder
-	from int // of the values, where the rows begun last begin
+	e      *encoder
+	values []sqltypes.Value // of the present row
+	col    int              // that comes next
+
+	binary bool
+	first  int // column of the bytes that are not yet a value, or -1
+	from   int // of the chunk: where they begin
 }
 
-// Begin begins n rows, of which every value must be written.
-func (w *RowWriter) Begin(n int) {
+func (e *encoder) writer() *RowWriter { return &RowWriter{e: e, binary: e.binary, first: -1} }
+
+// asItIs is a type whose values the protocol copies.
+const asItIs = querypb.Type_EXPRESSION
+
+// Row begins a row; the one before must have all its values.
+func (w *RowWriter) Row() {
+	w.end()
 	e, width := w.e, len(w.e.schema)
-	if cap(e.values)-len(e.values) < n*width {
+	from := len(e.values)
+	if cap(e.values)-from < width {
 		// Rows already added keep the old array.
-		e.values = make([]sqltypes.Value, 0, n*width)
+		e.values, from = make([]sqltypes.Value, 0, max(width, min(4*cap(e.values), batchRows*width))), 0
 	}
-	w.from = len(e.values)
-	e.values = e.values[:w.from+n*width]
-	for i := range n {
-		at := w.from + i*width
-		e.rows = append(e.rows, e.values[at:at+width:at+width])
+	e.values = e.values[:from+width]
+	w.values, w.col = e.values[from:from+width:from+width], 0
+	e.rows = append(e.rows, w.values)
+}
+
+// end makes a value of the bytes that are not yet one.
+func (w *RowWriter) end() {
+	if w.first >= 0 {
+		b := w.e.chunk[w.from:len(w.e.chunk):len(w.e.chunk)]
+		w.e.bytes += len(b)
+		w.values[w.first] = sqltypes.MakeTrusted(asItIs, b)
+		w.first = -1
 	}
 }
-
-// at is where the value of a row and a column goes.
-func (w *RowWriter) at(row, col int) *sqltypes.Value {
-	return &w.e.values[w.from+row*len(w.e.schema)+col]
-}
-
-// Null writes NULL.
-func (w *RowWriter) Null(row, col int) { *w.at(row, col) = sqltypes.NULL }
-
-// Value writes a value of the engine's.
-func (w *RowWriter) Value(ctx *gms.Context, row, col int, v any) (err error) {
-	*w.at(row, col), err = w.e.value(ctx, w.e.schema[col].Type, v)
-	return err
-}
-
-// Int writes an integer.
-func (w *RowWriter) Int(row, col int, t querypb.Type, v int64) {
-	*w.at(row, col) = w.e.take(t, strconv.AppendInt(w.e.room(numberBytes), v, 10))
-}
-
-// Uint writes an unsigned integer.
-func (w *RowWriter) Uint(row, col int, t querypb.Type, v uint64) {
-	*w.at(row, col) = w.e.take(t, strconv.AppendUint(w.e.room(numberBytes), v, 10))
-}
-
-// Double writes a finite DOUBLE.
-func (w *RowWriter) Double(row, col int, v float64) {
-	*w.at(row, col) = w.e.take(querypb.Type_FLOAT64, appendDouble(w.e.room(numberBytes), v, 64))
-}
-
-// Decimal writes a DECIMAL in units of 10^-scale, with all its digits.
-func (w *RowWriter) Decimal(row, col int, units int64, scale int) {
-	*w.at(row, col) = w.e.take(querypb.Type_DECIMAL, appendUnits(w.e.room(numberBytes), units, scale))
-}
-
-// Time writes a DATE or a DATETIME of so many digits, in microseconds since the
-// Unix epoch, and says whether it can.
-func (w *RowWriter) Time(row, col int, t querypb.Type, micros int64, digits int) bool {
-	b, ok := appendTime(w.e.room(numberBytes), micros, t == querypb.Type_DATE, digits)
-	if ok {
-		*w.at(row, col) = w.e.take(t, b)
-	}
-	return ok
-}
-
-// Text writes text in UTF-8, and says whether it can: the client may want
-// another encoding.
-func (w *RowWriter) Text(row, col int, t querypb.Type, v string) bool {
-	if !w.e.utf8 || !utf8.ValidString(v) {
-		return false
-	}
-	*w.at(row, col) = w.e.take(t, append(w.e.room(len(v)), v...))
-	return true
-}
-
-// numberBytes is more than any number or time needs.
-const numberBytes = 64
 
 // room returns memory for so many bytes.
-func (e *encoder) room(n int) []byte {
-	if cap(e.chunk)-len(e.chunk) < n {
+func (w *RowWriter) room(n int) []byte {
+	if e := w.e; cap(e.chunk)-len(e.chunk) < n {
+		w.end()
 		size := chunkBytes
 		if cap(e.chunk) == 0 && !e.reuse {
 			size = 512 // most prepared statements return a row
 		}
 		e.chunk = make([]byte, 0, max(size, n))
 	}
-	return e.chunk[len(e.chunk):len(e.chunk)]
+	return w.e.chunk[len(w.e.chunk):]
 }
 
-// take makes a value of what was written to room.
-func (e *encoder) take(t querypb.Type, b []byte) sqltypes.Value {
-	e.chunk = e.chunk[:len(e.chunk)+len(b)]
-	e.bytes += len(b)
-	return sqltypes.MakeTrusted(t, b[:len(b):len(b)])
+// take takes what was written to room for the next column.
+func (w *RowWriter) take(t querypb.Type, b []byte) {
+	e := w.e
+	from := len(e.chunk)
+	e.chunk = e.chunk[:from+len(b)]
+	switch {
+	case !w.binary:
+		e.bytes += len(b)
+		w.values[w.col] = sqltypes.MakeTrusted(t, b[:len(b):len(b)])
+	case w.first < 0:
+		w.first, w.from = w.col, from
+	default:
+		w.values[w.col] = empty
+	}
+	w.col++
 }
+
+var empty = sqltypes.MakeTrusted(asItIs, []byte{})
+
+// Null writes NULL.
+func (w *RowWriter) Null() {
+	w.values[w.col] = sqltypes.NULL
+	w.col++
+}
+
+// Value writes a value of the engine's.
+func (w *RowWriter) Value(ctx *gms.Context, v any) (err error) {
+	w.end()
+	w.values[w.col], err = w.e.value(ctx, w.e.schema[w.col].Type, v)
+	w.col++
+	return err
+}
+
+// Int writes an integer of a type, unsigned ones as their bits.
+func (w *RowWriter) Int(t querypb.Type, v int64) {
+	b := w.room(numberBytes)
+	switch {
+	case !w.binary && sqltypes.IsUnsigned(t):
+		b = strconv.AppendUint(b, uint64(v), 10)
+	case !w.binary:
+		b = strconv.AppendInt(b, v, 10)
+	default:
+		switch t {
+		case querypb.Type_INT8, querypb.Type_UINT8:
+			b = append(b, byte(v))
+		case querypb.Type_INT16, querypb.Type_UINT16:
+			b = binary.LittleEndian.AppendUint16(b, uint16(v))
+		case querypb.Type_INT24, querypb.Type_UINT24, querypb.Type_INT32, querypb.Type_UINT32:
+			b = binary.LittleEndian.AppendUint32(b, uint32(v))
+		default:
+			b = binary.LittleEndian.AppendUint64(b, uint64(v))
+		}
+	}
+	w.take(t, b)
+}
+
+// Double writes a finite DOUBLE.
+func (w *RowWriter) Double(v float64) {
+	b := w.room(numberBytes)
+	switch {
+	case !w.binary:
+		b = appendDouble(b, v, 64)
+	case v == 0: // and -0, as in text
+		b = binary.LittleEndian.AppendUint64(b, 0)
+	default:
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
+	}
+	w.take(querypb.Type_FLOAT64, b)
+}
+
+// Decimal writes a DECIMAL in units of 10^-scale, scale <= 30, with all its digits.
+func (w *RowWriter) Decimal(units int64, scale int) {
+	b := w.room(numberBytes)
+	if !w.binary {
+		w.take(querypb.Type_DECIMAL, appendUnits(b, units, scale))
+		return
+	}
+	text := appendUnits(b[1:1], units, scale)
+	b = append(b, byte(len(text)))
+	w.take(querypb.Type_DECIMAL, b[:1+len(text)])
+}
+
+// BigDecimal writes a DECIMAL of a scale, and says whether it can.
+func (w *RowWriter) BigDecimal(d decimal.Decimal, scale int) bool {
+	units, ok := unitsOf(d, int32(scale))
+	if ok {
+		w.Decimal(units, scale)
+	}
+	return ok
+}
+
+// Time writes a DATE or a DATETIME of so many digits, in microseconds since the
+// Unix epoch, and says whether it can.
+func (w *RowWriter) Time(t querypb.Type, micros int64, digits int) bool {
+	c, ok := civilTime(micros)
+	if !ok || digits < 0 || digits > 6 || c.micro%fractions[digits] != 0 {
+		return false
+	}
+	b := w.room(numberBytes)
+	if w.binary {
+		b = c.binary(b, t == querypb.Type_DATE)
+	} else {
+		b = c.text(b, t == querypb.Type_DATE, digits)
+	}
+	w.take(t, b)
+	return true
+}
+
+// Text writes text in UTF-8, and says whether it can: the client may want
+// another encoding.
+func (w *RowWriter) Text(t querypb.Type, v string) bool {
+	if !w.e.utf8 || !utf8.ValidString(v) {
+		return false
+	}
+	b := w.room(len(v) + lengthBytes)
+	if w.binary {
+		b = appendLength(b, len(v))
+	}
+	w.take(t, append(b, v...))
+	return true
+}
+
+// lengthBytes is the most that the length of a text takes.
+const lengthBytes = 9
+
+// appendLength writes the length of a text in the protocol's way.
+func appendLength(b []byte, n int) []byte {
+	switch {
+	case n < 251:
+		return append(b, byte(n))
+	case n < 1<<16:
+		return append(b, 0xfc, byte(n), byte(n>>8))
+	case n < 1<<24:
+		return append(b, 0xfd, byte(n), byte(n>>8), byte(n>>16))
+	}
+	return binary.LittleEndian.AppendUint64(append(b, 0xfe), uint64(n))
+}
+
+// numberBytes is more than any number or time needs.
+const numberBytes = 64
 
 // appendUnits writes an integer in units of 10^-scale, scale <= 30.
 func appendUnits(b []byte, units int64, scale int) []byte {
@@ -139,34 +242,54 @@ func unitsOf(d decimal.Decimal, scale int32) (int64, bool) {
 	return d.CoefficientInt64(), true
 }
 
-// appendTime writes a date, or a time whose fraction, unless it is 0, has so
-// many digits. It cannot write years other than 1 to 9999.
-func appendTime(b []byte, micros int64, date bool, digits int) ([]byte, bool) {
+// A civilMoment is a moment by the calendar and the clock, in UTC.
+type civilMoment struct{ year, month, day, hour, minute, second, micro int64 }
+
+// civilTime is the moment so many microseconds after the Unix epoch; false for
+// years other than 1 to 9999.
+func civilTime(micros int64) (c civilMoment, ok bool) {
 	const day = 24 * 60 * 60 * 1e6
 	days := micros / day
 	micros %= day
 	if micros < 0 {
 		days, micros = days-1, micros+day
 	}
-	y, m, d := civil(days)
-	if y < 1 || y > 9999 {
-		return b, false
-	}
-	b = append(b, byte('0'+y/1000), byte('0'+y/100%10), byte('0'+y/10%10), byte('0'+y%10), '-',
-		byte('0'+m/10), byte('0'+m%10), '-', byte('0'+d/10), byte('0'+d%10))
+	c.year, c.month, c.day = civil(days)
+	s := micros / 1e6
+	c.hour, c.minute, c.second, c.micro = s/3600, s/60%60, s%60, micros%1e6
+	return c, c.year >= 1 && c.year <= 9999
+}
+
+// fractions are the microseconds of the last of so many digits.
+var fractions = [...]int64{1e6, 1e5, 1e4, 1e3, 1e2, 10, 1}
+
+// text writes the date, or the time with a fraction of so many digits, unless
+// that is 0.
+func (c *civilMoment) text(b []byte, date bool, digits int) []byte {
+	b = append(b, byte('0'+c.year/1000), byte('0'+c.year/100%10), byte('0'+c.year/10%10), byte('0'+c.year%10), '-',
+		byte('0'+c.month/10), byte('0'+c.month%10), '-', byte('0'+c.day/10), byte('0'+c.day%10))
 	if date {
-		return b, true
+		return b
 	}
-	s, f := micros/1e6, micros%1e6
-	b = append(b, ' ', byte('0'+s/36000), byte('0'+s/3600%10), ':', byte('0'+s/600%6), byte('0'+s/60%10), ':', byte('0'+s/10%6), byte('0'+s%10))
-	if f == 0 {
-		return b, true
+	b = append(b, ' ', byte('0'+c.hour/10), byte('0'+c.hour%10), ':', byte('0'+c.minute/10), byte('0'+c.minute%10), ':', byte('0'+c.second/10), byte('0'+c.second%10))
+	if c.micro == 0 {
+		return b
 	}
+	f := c.micro
 	b = append(b, '.', byte('0'+f/100000), byte('0'+f/10000%10), byte('0'+f/1000%10), byte('0'+f/100%10), byte('0'+f/10%10), byte('0'+f%10))
-	if digits < 0 || digits > 6 || f%int64(math.Pow10(6-digits)) != 0 {
-		return b, false
+	return b[:len(b)-6+digits]
+}
+
+// binary writes the date or the time as prepared statements return it.
+func (c *civilMoment) binary(b []byte, date bool) []byte {
+	switch {
+	case date:
+		return append(b, 4, byte(c.year), byte(c.year>>8), byte(c.month), byte(c.day))
+	case c.micro == 0:
+		return append(b, 7, byte(c.year), byte(c.year>>8), byte(c.month), byte(c.day), byte(c.hour), byte(c.minute), byte(c.second))
 	}
-	return b[:len(b)-6+digits], true
+	b = append(b, 11, byte(c.year), byte(c.year>>8), byte(c.month), byte(c.day), byte(c.hour), byte(c.minute), byte(c.second))
+	return binary.LittleEndian.AppendUint32(b, uint32(c.micro))
 }
 
 // civil is the date so many days after 1970-01-01, in the Gregorian calendar.

@@ -18,6 +18,7 @@ type command struct {
 	query    string
 	multi    bool               // query may hold several; the first is run
 	prepared *mysql.PrepareData // nil for a statement in text
+	whole    bool               // a prepared one is known to have no cursor
 }
 
 // run runs one statement, hands its result to cb in batches, and returns the
@@ -105,7 +106,7 @@ func (h *handler) execute(ctx *gms.Context, c *mysql.Conn, s *Session, cmd *comm
 	if show, ok := stmt.(*ast.Show); ok && strings.EqualFold(show.Type, "collation") {
 		schema = mysqlNames(schema)
 	}
-	if err := stream(ctx, schema, rows, cmd.prepared == nil, func(r *sqltypes.Result) error { return cb(r, more) }); err != nil {
+	if err := stream(ctx, schema, rows, cmd.prepared != nil, cmd.prepared == nil || cmd.whole, func(r *sqltypes.Result) error { return cb(r, more) }); err != nil {
 		return rest, err
 	}
 	if err := rows.Close(ctx); err != nil {

@@ -28,10 +28,9 @@ var encoders = sync.Pool{New: func() any { return &encoder{} }}
 // stream reads rows and hands them on in batches, at least one of them.
 //
 // The memory of a batch may be used again after send has returned, if reuse is
-// set. For a prepared statement it must not be: with a cursor, send returns
-// while the client has not fetched the rows yet, and whether there is a cursor
-// cannot be known here.
-func stream(ctx *gms.Context, schema gms.Schema, rows *onceClosed, reuse bool, send func(*sqltypes.Result) error) error {
+// set. With a cursor it must not be: send returns while the client has not
+// fetched the rows yet. prepared says that the rows are of a prepared statement.
+func stream(ctx *gms.Context, schema gms.Schema, rows *onceClosed, prepared, reuse bool, send func(*sqltypes.Result) error) error {
 	enc := &encoder{}
 	if reuse {
 		enc = encoders.Get().(*encoder)
@@ -41,6 +40,7 @@ func stream(ctx *gms.Context, schema gms.Schema, rows *onceClosed, reuse bool, s
 	iter, projections := gmsserver.GetDeferredProjections(rows.RowIter)
 	rows.RowIter = iter
 	enc.begin(ctx, schema, projections, reuse)
+	enc.binary = prepared
 	direct, _ := iter.(*directIter)
 
 	batch := func() *sqltypes.Result {
@@ -103,6 +103,7 @@ type encoder struct {
 	projections []gms.Expression
 	reuse       bool
 	utf8        bool // the client gets text as it is
+	binary      bool // the rows are of a prepared statement
 
 	rows   [][]sqltypes.Value
 	values []sqltypes.Value // of which rows are slices
@@ -223,8 +224,9 @@ func (e *encoder) value(ctx *gms.Context, t gms.Type, v any) (sqltypes.Value, er
 		}
 		dt, isTime := t.(gms.DatetimeType)
 		if at, ok := v.(time.Time); ok && isTime && at.Nanosecond()%1000 == 0 && at.Location() == time.UTC {
-			if text, ok := appendTime(free, at.UnixMicro(), qt == querypb.Type_DATE, dt.Precision()); ok {
-				val = sqltypes.MakeTrusted(qt, text)
+			c, ok := civilTime(at.UnixMicro())
+			if digits := dt.Precision(); ok && digits >= 0 && digits <= 6 && c.micro%fractions[digits] == 0 {
+				val = sqltypes.MakeTrusted(qt, c.text(free, qt == querypb.Type_DATE, digits))
 				break
 			}
 		}
