@@ -51,6 +51,8 @@ func (x *execBuilder) Build(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowI
 		return x.setOp(ctx, n, row)
 	case *plan.Window:
 		return x.window(ctx, n, row)
+	case ownNode:
+		return n.rows(ctx, x.base, row)
 	case *plan.ShowColumns:
 		return showColumns(ctx, n, row)
 	case *plan.ShowVariables:

@@ -43,7 +43,7 @@ func addRules(b *analyzer.Builder, o Options) {
 			Rule{Early: true, Apply: exactUnions},
 		)
 	}
-	all = append(all, Rule{Early: true, Apply: refuseOuterAggregates}, Rule{Early: true, Apply: holdOuterConditions})
+	all = append(all, Rule{Early: true, Apply: refuseOuterAggregates}, Rule{Early: true, Apply: holdOuterConditions}, Rule{Early: true, Apply: extremeRows}, Rule{Apply: padWindows})
 	all = append(all, Rule{Early: true, Apply: mapViews}, Rule{Early: true, Apply: pushFilters})
 	all = append(all, o.Rules...)
 	for i, r := range all {
