@@ -52,6 +52,7 @@ type Aggregation struct {
 	spec     AggregateSpec
 	id       gms.ColumnId
 	window   *gms.WindowDefinition // of a call with OVER
+	again    string                // blanks that tell equal calls with OVER apart, of which the engine would lose one
 }
 
 var _ gms.Aggregation = (*Aggregation)(nil)
@@ -88,7 +89,7 @@ func (a *Aggregation) String() string {
 	if a.distinct {
 		distinct = "DISTINCT "
 	}
-	call := fmt.Sprintf("%s(%s%s)", strings.ToUpper(a.name), distinct, strings.Join(args, ", "))
+	call := fmt.Sprintf("%s(%s%s)%s", strings.ToUpper(a.name), distinct, strings.Join(args, ", "), a.again)
 	if a.window != nil {
 		return call + " " + a.window.String()
 	}
@@ -218,11 +219,12 @@ func aggregateTag(args []gms.Expression) (name string, distinct bool) {
 	return name, false
 }
 
-// renameAggregate renames the call of an aggregate of ours.
-func (p *parser) renameAggregate(f *ast.FuncExpr) {
+// renameAggregate renames the call of an aggregate of ours. again is blanks, as
+// many as there were of the same call with OVER.
+func (p *parser) renameAggregate(f *ast.FuncExpr, again string) {
 	name := f.Name.Lowered()
 	if f.Over != nil {
-		p.renameWindow(f)
+		p.renameWindow(f, again)
 		return
 	}
 	always, ok := p.names[name]

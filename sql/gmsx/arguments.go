@@ -13,7 +13,7 @@ import (
 // zero hour of its day.
 var textFunctions = []string{
 	"concat", "concat_ws", "upper", "ucase", "lower", "lcase", "ltrim", "rtrim", "left", "right", "substr", "substring", "mid", "substring_index", "replace", "reverse", "length", "octet_length",
-	"char_length", "character_length", "instr", "position", "ascii", "ord", "md5", "sha", "sha1", "sha2", "to_base64", "strcmp", "find_in_set", "regexp_like", "regexp_replace", "regexp_substr", "regexp_instr", "soundex",
+	"char_length", "character_length", "instr", "position", "ord", "md5", "sha", "sha1", "sha2", "to_base64", "strcmp", "find_in_set", "regexp_like", "regexp_replace", "regexp_substr", "regexp_instr", "soundex",
 }
 
 // numberFunctions take doubles, and what is made of other values.
@@ -49,7 +49,7 @@ func adaptedFunctions() []gms.Function {
 		}
 	}
 	adapt(textFunctions, func(_ string, _ int, e gms.Expression) (gms.Expression, error) {
-		if t := e.Type(); types.IsFloat(t) || types.IsDecimal(t) || types.IsDateType(t) || isTime(t) {
+		if t := e.Type(); types.IsFloat(t) || types.IsDecimal(t) || types.IsDateType(t) || isTime(t) || types.IsTimespan(t) {
 			return makeCast(e, "char", -1, -1)
 		}
 		return e, nil

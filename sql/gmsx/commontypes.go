@@ -5,6 +5,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/types"
 	querypb "github.com/dolthub/vitess/go/vt/proto/query"
+	"github.com/shopspring/decimal"
 )
 
 // commonType is the type of an expression that has the value of one of several:
@@ -94,6 +95,9 @@ func asType(ctx *gms.Context, t, from gms.Type, v any) (any, error) {
 		n, err := toNumber(ctx, v)
 		if err != nil {
 			return nil, err
+		}
+		if d, ok := t.(gms.DecimalType); ok && d.Scale() < types.DecimalTypeMaxScale {
+			return toDecimal(n).Add(decimal.New(0, -int32(d.Scale()))), nil // with all digits of the scale
 		}
 		return ofType(t, n), nil
 	case isTime(t):

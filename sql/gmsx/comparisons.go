@@ -3,6 +3,7 @@ package gmsx
 import (
 	"cmp"
 	"math"
+	"slices"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
@@ -75,11 +76,46 @@ func exactComparisons(_ *gms.Context, n gms.Node) (gms.Node, error) {
 			keyed = true
 		}
 		return transform.OneNodeExpressions(n, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
+			if keyed {
+				var changed bool
+				if e, changed = exactBelow(e); changed {
+					return e, transform.NewTree, nil
+				}
+			}
 			out, changed := exactComparison(e, keyed)
 			return out, transform.TreeIdentity(!changed), nil
 		})
 	})
 	return out, err
+}
+
+// exactBelow makes the equalities of two columns below e right, if it is not
+// AND: those, below NOT or OR, are no keys of a join.
+func exactBelow(e gms.Expression) (gms.Expression, bool) {
+	if _, and := e.(*expression.And); and {
+		return e, false
+	}
+	children := slices.Clone(e.Children())
+	changed := false
+	for i, child := range children {
+		eq, ok := child.(*expression.Equals)
+		if !ok {
+			continue
+		}
+		_, l := eq.Left().(*expression.GetField)
+		_, r := eq.Right().(*expression.GetField)
+		if out, own := exactComparison(eq, false); l && r && own {
+			children[i], changed = out, true
+		}
+	}
+	if !changed {
+		return e, false
+	}
+	out, err := e.WithChildren(children...)
+	if err != nil {
+		return e, false
+	}
+	return out, true
 }
 
 func exactComparison(e gms.Expression, keyed bool) (gms.Expression, bool) {
@@ -333,7 +369,8 @@ func (in *inSubquery) Eval(ctx *gms.Context, row gms.Row) (any, error) {
 	case v == nil:
 		return nil, nil
 	}
-	key, err := keyOf(ctx, in.kind, in.left.Type(), v)
+	l, _ := in.types()
+	key, err := keyOf(ctx, in.kind, l, v)
 	if err != nil {
 		return nil, err
 	}
@@ -346,9 +383,22 @@ func (in *inSubquery) Eval(ctx *gms.Context, row gms.Row) (any, error) {
 	return false, nil
 }
 
+// types are those by which the keys of both sides are made. Texts compare by one
+// collation: that of the column, if only one of them is a column.
+func (in *inSubquery) types() (l, r gms.Type) {
+	l, r = in.left.Type(), in.sub.Query.Schema()[0].Type
+	if types.IsTextOnly(l) && types.IsTextOnly(r) {
+		if _, column := in.left.(*expression.GetField); column {
+			return l, l
+		}
+		return r, r
+	}
+	return l, r
+}
+
 func (in *inSubquery) index(ctx *gms.Context, vals []any) error {
 	in.of, in.keys, in.null = vals, make(map[string]struct{}, len(vals)), false
-	t := in.sub.Query.Schema()[0].Type
+	_, t := in.types()
 	for _, v := range vals {
 		if v == nil {
 			in.null = true

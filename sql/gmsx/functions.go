@@ -24,6 +24,7 @@ func ownFunctions(e *Engine) []gms.Function {
 	own = append(own, clientFunctions()...)
 	own = append(own, operatorFunctions()...)
 	own = append(own, mendedFunctions()...)
+	own = append(own, clockFunctions()...)
 	if e.opts.Operators {
 		own = append(own, choiceFunctions()...)
 	}

@@ -147,21 +147,34 @@ func (p *parser) rewrite(ctx context.Context, stmt ast.Statement) (ast.Statement
 	}
 	var unions []*ast.SetOp
 	var values []*ast.Subquery // those that are no tables
-	derived := map[ast.SQLNode]bool{}
+	derived, nested := map[ast.SQLNode]bool{}, map[ast.SQLNode]bool{}
 	renamed := map[*ast.FuncExpr]bool{}
+	windows := map[string]int{} // how often a call with OVER was there
 	recursive := false
 	err := ast.Walk(func(n ast.SQLNode) (bool, error) {
 		switch n := n.(type) {
 		case *ast.Select:
-			if err := p.checkGroupCalls(n); err != nil {
-				return false, err
+			if !nested[n] { // within sub-queries, aggregates may be the outer query's
+				if err := p.checkGroupCalls(n); err != nil {
+					return false, err
+				}
 			}
 			p.nameInHaving(n)
 		case *ast.FuncExpr:
 			if !renamed[n] { // HAVING may have it a second time
 				renamed[n] = true
-				p.renameAggregate(n)
+				again := ""
+				if n.Over != nil {
+					plainOver(n.Over)
+					text := ast.String(n)
+					if again = strings.Repeat(" ", windows[text]); again != "" || windowAggregates[n.Name.Lowered()] != nil {
+						windows[text]++
+					}
+				}
+				p.renameAggregate(n, again)
 			}
+		case *ast.GroupConcatExpr:
+			plainGroupConcat(n)
 		case *ast.ComparisonExpr:
 			keepDecimals(n)
 		case *ast.AliasedTableExpr:
@@ -169,6 +182,7 @@ func (p *parser) rewrite(ctx context.Context, stmt ast.Statement) (ast.Statement
 		case *ast.Subquery:
 			if !derived[n] {
 				values = append(values, n)
+				nested[n.Select] = true
 			}
 		case *ast.SetOp:
 			unions = append(unions, n)

@@ -25,12 +25,14 @@ const ruleBase = 10000
 func addRules(b *analyzer.Builder, o Options) {
 	b.RemoveValidationRule(engineGroupRule)
 	all := []Rule{
+		{Early: true, Apply: refuseOuterAggregates},
 		{Early: true, Apply: fullGroups},
 		{Early: true, Apply: plainCasts},
 		{Early: true, Apply: plainDecimals},
 		{Early: true, Apply: typeLiterals},
 		{Early: true, Apply: safeLikes},
 		{Early: true, Apply: exactKeys},
+		{Early: true, Apply: withinSubqueries},
 	}
 	if o.Operators {
 		all = append(all, Rule{Early: true, Apply: exactExists})
@@ -43,7 +45,7 @@ func addRules(b *analyzer.Builder, o Options) {
 			Rule{Early: true, Apply: exactUnions},
 		)
 	}
-	all = append(all, Rule{Early: true, Apply: refuseOuterAggregates}, Rule{Early: true, Apply: holdOuterConditions}, Rule{Early: true, Apply: extremeRows}, Rule{Apply: padWindows})
+	all = append(all, Rule{Early: true, Apply: holdOuterConditions}, Rule{Early: true, Apply: extremeRows}, Rule{Apply: padWindows})
 	all = append(all, Rule{Early: true, Apply: mapViews}, Rule{Early: true, Apply: pushFilters})
 	all = append(all, o.Rules...)
 	for i, r := range all {
@@ -75,6 +77,42 @@ func inConditions(n gms.Node, f func(e gms.Expression) (gms.Expression, bool, er
 		return n, transform.SameTree, nil
 	})
 	return out, err
+}
+
+// withinSubqueries applies what makes conditions right to the sub-queries of
+// EXISTS and IN, which the engine makes joins of before it comes to them.
+func withinSubqueries(ctx *gms.Context, n gms.Node) (gms.Node, error) {
+	within := func(s *plan.Subquery) (*plan.Subquery, error) {
+		q := s.Query
+		for _, rule := range []func(*gms.Context, gms.Node) (gms.Node, error){plainCasts, plainDecimals, typeLiterals, safeLikes, exactKeys, withinSubqueries} {
+			var err error
+			if q, err = rule(ctx, q); err != nil {
+				return nil, err
+			}
+		}
+		return s.WithQuery(q), nil
+	}
+	return inConditions(n, func(e gms.Expression) (gms.Expression, bool, error) {
+		switch e := e.(type) {
+		case *plan.ExistsSubquery:
+			s, err := within(e.Query)
+			if err != nil {
+				return nil, false, err
+			}
+			return plan.NewExistsSubquery(s), true, nil
+		case *plan.InSubquery:
+			s, ok := e.Right().(*plan.Subquery)
+			if !ok {
+				return e, false, nil
+			}
+			s, err := within(s)
+			if err != nil {
+				return nil, false, err
+			}
+			return plan.NewInSubquery(e.Left(), s), true, nil
+		}
+		return e, false, nil
+	})
 }
 
 // movable says whether e may be evaluated elsewhere in the plan, and more or

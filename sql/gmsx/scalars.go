@@ -156,6 +156,13 @@ func mendedFunctions() []gms.Function {
 			c, _ := compareNumbers(n, int64(0))
 			return int64(c), nil
 		}),
+		typed("ascii", 1, 1, integers, func(ctx *gms.Context, _ gms.Type, args []gms.Expression, vals []any) (any, error) {
+			s, err := toText(ctx, args[0].Type(), vals[0])
+			if err != nil || s == "" {
+				return int64(0), err
+			}
+			return int64(s[0]), nil
+		}),
 		typed("bin", 1, 1, text, func(ctx *gms.Context, _ gms.Type, _ []gms.Expression, vals []any) (any, error) {
 			n, err := toNumber(ctx, vals[0])
 			if err != nil {

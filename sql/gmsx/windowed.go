@@ -1,6 +1,8 @@
 package gmsx
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
@@ -20,7 +22,7 @@ const windowCarrier = "first"
 
 // windowAggregates are the aggregates that may have OVER.
 var windowAggregates = map[string]AggregateFactory{
-	"rank": rankSpec, "dense_rank": rankSpec, "percent_rank": rankSpec,
+	"rank": rankSpec, "dense_rank": rankSpec, "percent_rank": rankSpec, "cume_dist": rankSpec, "ntile": ntileSpec,
 	"sum": sumSpec, "avg": avgSpec, "count": countSpec,
 	"min":         engineAggregate("min", func(e gms.Expression) gms.Aggregation { return aggregation.NewMin(e) }),
 	"max":         engineAggregate("max", func(e gms.Expression) gms.Aggregation { return aggregation.NewMax(e) }),
@@ -45,6 +47,29 @@ func rankSpec(args []gms.Expression) (AggregateSpec, error) {
 	}}, nil
 }
 
+// ranks are the functions of where a row stands in its partition.
+var ranks = map[string]bool{"rank": true, "dense_rank": true, "percent_rank": true, "cume_dist": true, "ntile": true}
+
+// ntileSpec is of NTILE(n).
+func ntileSpec(args []gms.Expression) (AggregateSpec, error) {
+	if len(args) != 1 {
+		return AggregateSpec{}, gms.ErrInvalidArgumentNumber.New("ntile", 1, len(args))
+	}
+	spec, err := rankSpec(nil)
+	spec.Nullable = true
+	return spec, err
+}
+
+// ntile is in which of n parts of about one size the i-th of size rows is; the
+// first parts are the larger ones.
+func ntile(i, size, n uint64) uint64 {
+	small, large := size/n, size%n
+	if i < large*(small+1) {
+		return i/(small+1) + 1
+	}
+	return large + (i-large*(small+1))/small + 1
+}
+
 // engineAggregate is an aggregate of the engine's as one of ours.
 func engineAggregate(name string, of func(gms.Expression) gms.Aggregation) AggregateFactory {
 	return func(args []gms.Expression) (AggregateSpec, error) {
@@ -60,11 +85,15 @@ func engineAggregate(name string, of func(gms.Expression) gms.Aggregation) Aggre
 // windows is the function that aggregates with OVER reach.
 func windows() gms.Function {
 	return gms.FunctionN{Name: windowCarrier, Fn: func(args ...gms.Expression) (gms.Expression, error) {
-		name, _ := aggregateTag(args)
+		tag, _ := aggregateTag(args)
+		name := strings.TrimRight(tag, " ")
 		if f, ok := windowAggregates[name]; ok {
 			a, err := newAggregation(f, name, false, args[1:])
-			if a, ok := a.(*Aggregation); ok && name == "percent_rank" {
-				a.spec.Type = types.Float64
+			if a, ok := a.(*Aggregation); ok {
+				a.again = tag[len(name):]
+				if name == "percent_rank" || name == "cume_dist" {
+					a.spec.Type = types.Float64
+				}
 			}
 			return a, err
 		}
@@ -75,12 +104,53 @@ func windows() gms.Function {
 	}}
 }
 
-func (p *parser) renameWindow(f *ast.FuncExpr) {
+// plainOver drops constants from OVER, by which all rows are equal. The engine
+// takes them for positions of rows that it no longer has.
+func plainOver(o *ast.Over) {
+	constant := func(e ast.Expr) bool {
+		switch e.(type) {
+		case *ast.SQLVal, *ast.NullVal, ast.BoolVal:
+			return true
+		}
+		return false
+	}
+	w := (*ast.WindowDef)(o)
+	w.PartitionBy = slices.DeleteFunc(w.PartitionBy, constant)
+	if w.Frame == nil {
+		w.OrderBy = slices.DeleteFunc(w.OrderBy, func(o *ast.Order) bool { return constant(o.Expr) })
+	}
+}
+
+// plainGroupConcat gives GROUP_CONCAT one argument, a text: the engine takes
+// the first of several, and writes numbers in ways of its own. Positions in its
+// ORDER BY are of its arguments.
+func plainGroupConcat(g *ast.GroupConcatExpr) {
+	var args []ast.Expr
+	for _, e := range g.Exprs {
+		a, ok := e.(*ast.AliasedExpr)
+		if !ok {
+			return
+		}
+		args = append(args, a.Expr)
+	}
+	for _, o := range g.OrderBy {
+		v, ok := o.Expr.(*ast.SQLVal)
+		if !ok || v.Type != ast.IntVal {
+			continue
+		}
+		if at, err := strconv.Atoi(string(v.Val)); err == nil && at >= 1 && at <= len(args) {
+			o.Expr = args[at-1]
+		}
+	}
+	g.Exprs = ast.SelectExprs{&ast.AliasedExpr{Expr: operatorCall("concat", args...)}}
+}
+
+func (p *parser) renameWindow(f *ast.FuncExpr, again string) {
 	name := f.Name.Lowered()
 	if _, ok := windowAggregates[name]; !ok || f.Distinct {
 		return
 	}
-	tag := &ast.AliasedExpr{Expr: ast.NewStrVal([]byte(aggregateMark + name))}
+	tag := &ast.AliasedExpr{Expr: ast.NewStrVal([]byte(aggregateMark + name + again))}
 	args := f.Exprs
 	if name == "count" && len(args) == 1 {
 		if _, star := args[0].(*ast.StarExpr); star {
@@ -155,7 +225,7 @@ func (w *windowCall) Compute(ctx *gms.Context, frame gms.WindowInterval, rows gm
 }
 
 func (w *windowCall) compute(ctx *gms.Context, frame gms.WindowInterval, rows gms.WindowBuffer) (any, error) {
-	if strings.HasSuffix(w.a.name, "rank") {
+	if ranks[w.a.name] {
 		return w.rank(ctx, rows)
 	}
 	if w.framer == nil && w.pos < w.part.End {
@@ -221,6 +291,33 @@ func (w *windowCall) rank(ctx *gms.Context, rows gms.WindowBuffer) (any, error) 
 	w.pos++
 	rank := w.first - w.part.Start
 	switch w.a.name {
+	case "cume_dist":
+		end := w.pos
+		for end < w.part.End {
+			peer, err := w.peers(ctx, rows[w.pos-1], rows[end])
+			if err != nil {
+				return nil, err
+			}
+			if !peer {
+				break
+			}
+			end++
+		}
+		return float64(end-w.part.Start) / float64(w.part.End-w.part.Start), nil
+	case "ntile":
+		v, err := w.a.args[0].Eval(ctx, rows[w.pos-1])
+		if err != nil || v == nil {
+			return nil, err
+		}
+		n, err := toNumber(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		parts := toBig(n)
+		if parts.Sign() <= 0 || !parts.IsInt64() {
+			return nil, Error(1210, "HY000", "Incorrect arguments to ntile")
+		}
+		return ntile(uint64(w.pos-1-w.part.Start), uint64(w.part.End-w.part.Start), parts.Uint64()), nil
 	case "dense_rank":
 		return uint64(w.groups), nil
 	case "percent_rank":
