@@ -96,7 +96,7 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 		w.kill()
 	default:
 		ts.Setenv("WEIR_NATS", w.ends.NATS) // for exec weir publish
-		w.db, err = connect(w.ends.MySQL)
+		w.db, err = connect(w.ends.MySQL, "root", ts.Getenv("ROOT_PASSWORD"))
 		ts.Check(err)
 	}
 }
@@ -161,9 +161,9 @@ func readFile(path string) string {
 }
 
 // connect opens one connection, so that a script is one session.
-func connect(addr string) (*gosql.DB, error) {
+func connect(addr, user, password string) (*gosql.DB, error) {
 	cfg := mysql.NewConfig()
-	cfg.User, cfg.Net, cfg.Addr, cfg.DBName = "root", "tcp", addr, "analytics"
+	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName = user, password, "tcp", addr, "analytics"
 	cfg.Timeout, cfg.ReadTimeout = patience, patience
 	c, err := mysql.NewConnector(cfg)
 	if err != nil {
@@ -374,14 +374,28 @@ func cmdSQLFile(ts *testscript.TestScript, neg bool, args []string) {
 	finish(ts, neg, &out, err)
 }
 
-// cmdSession is «session file»: it runs the statements in file, those lines
+// cmdSession is «session [-user=name:password] file»: it runs the statements in file, those lines
 // that begin with >, and prints file with what each of them answers now. Lines
 // that begin with # are kept, all others are answers of an earlier time.
 func cmdSession(ts *testscript.TestScript, neg bool, args []string) {
+	user := ""
+	if len(args) > 0 {
+		if u, ok := strings.CutPrefix(args[0], "-user="); ok {
+			user, args = u, args[1:]
+		}
+	}
 	if len(args) != 1 || neg {
-		ts.Fatalf("usage: session file")
+		ts.Fatalf("usage: session [-user=name:password] file")
 	}
 	w := running(ts)
+	db := w.db
+	if user != "" {
+		name, password, _ := strings.Cut(user, ":")
+		var err error
+		db, err = connect(w.ends.MySQL, name, password)
+		ts.Check(err)
+		defer db.Close()
+	}
 	var stmt []string
 	first := true
 	for line := range strings.Lines(ts.ReadFile(args[0])) {
@@ -401,7 +415,7 @@ func cmdSession(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		if stmt = append(stmt, text); strings.HasSuffix(text, ";") {
 			ts.Check(w.awaitViews())
-			w.answer(ts.Stdout(), strings.TrimSuffix(strings.Join(stmt, "\n"), ";"))
+			answer(ts.Stdout(), db, strings.TrimSuffix(strings.Join(stmt, "\n"), ";"))
 			stmt = nil
 		}
 	}
@@ -411,19 +425,23 @@ func cmdSession(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // answer runs a statement and prints its rows or its error.
-func (w *weir) answer(to io.Writer, stmt string) {
+func answer(to io.Writer, db *gosql.DB, stmt string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var err error
 	if writes.MatchString(stmt) {
 		var res gosql.Result
-		if res, err = w.db.ExecContext(ctx, stmt); err == nil {
+		if res, err = db.ExecContext(ctx, stmt); err == nil {
 			n, _ := res.RowsAffected()
 			fmt.Fprintf(to, "OK, %d rows\n", n)
 		}
 	} else {
 		var out bytes.Buffer
-		if err = w.query(ctx, &out, "", stmt); err == nil && out.Len() == 0 {
+		var rows *gosql.Rows
+		if rows, err = db.QueryContext(ctx, stmt); err == nil {
+			err = printRows(&out, rows, "")
+		}
+		if err == nil && out.Len() == 0 {
 			fmt.Fprintln(&out, "OK")
 		}
 		_, _ = out.WriteTo(to)

@@ -57,6 +57,8 @@ func sqlError(err error) error {
 		return gmsx.Error(1146, "42S02", "%s", err)
 	case errors.Is(err, views.ErrExists):
 		return gmsx.Error(1050, "42S01", "%s", err)
+	case errors.Is(err, views.ErrNoPrevious):
+		return gmsx.Error(3572, "HY000", "%s", err)
 	case errors.Is(err, views.ErrInUse):
 		return gmsx.Error(3730, "HY000", "%s", err)
 	case errors.Is(err, views.ErrCancelled):

@@ -74,7 +74,7 @@ func textOf(ctx *gms.Context, x any) (string, error) {
 
 // waitFunction is WAIT_FOR_SEQ(stream, sequence, seconds): 1 once every view of
 // the stream has applied the event, 0 when that took longer.
-func waitFunction(e *views.Engine) gms.Function {
+func waitFunction(e *views.Engine, may func(ctx *gms.Context, database, name string) error) gms.Function {
 	usage := "WAIT_FOR_SEQ('stream', sequence, seconds)"
 	return newFunction("wait_for_seq", usage, 2, 3, types.Int64, func(ctx *gms.Context, args []any) (any, error) {
 		name, err := textOf(ctx, args[0])
@@ -83,6 +83,9 @@ func waitFunction(e *views.Engine) gms.Function {
 		}
 		database, name := splitName(ctx, name)
 		s, ok := e.Stream(database, name)
+		if ok && may(ctx, database, name) != nil {
+			ok = false
+		}
 		if !ok {
 			return nil, gmsx.Error(1146, "42S02", "stream '%s' does not exist: the first argument of %s names one", name, usage)
 		}

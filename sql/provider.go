@@ -138,9 +138,21 @@ func (p *provider) ExternalStoredProcedures(_ *gms.Context, name string) ([]gms.
 
 // rerunBatch is CALL weir.rerun_batch(id).
 func (p *provider) rerunBatch(ctx *gms.Context, id uint64) (gms.RowIter, error) {
+	unknown := gmsx.Error(1210, "HY000", "batch run %d does not exist: weir.batch_runs has them", id)
+	runs, err := p.server.cfg.Engine.BatchRuns()
+	if err != nil {
+		return nil, sqlError(err)
+	}
+	at := slices.IndexFunc(runs, func(r views.BatchRun) bool { return r.ID == id })
+	if at < 0 || !p.server.sees(ctx, runs[at].Database, runs[at].View) {
+		return nil, unknown
+	}
+	if err := p.server.mayAlter(ctx, runs[at].Database, runs[at].View); err != nil {
+		return nil, err
+	}
 	note, err := p.server.cfg.Engine.RerunBatch(ctx, id)
 	if errors.Is(err, views.ErrUnknown) {
-		return nil, gmsx.Error(1105, "HY000", "%s", err)
+		return nil, unknown
 	}
 	if err != nil {
 		return nil, sqlError(err)
@@ -152,7 +164,18 @@ func (p *provider) rerunBatch(ctx *gms.Context, id uint64) (gms.RowIter, error) 
 }
 
 // cancelJob is CALL weir.cancel_job(id).
-func (p *provider) cancelJob(_ *gms.Context, id uint64) (gms.RowIter, error) {
+func (p *provider) cancelJob(ctx *gms.Context, id uint64) (gms.RowIter, error) {
+	for _, j := range p.server.cfg.Engine.Jobs() {
+		if j.ID != id {
+			continue
+		}
+		if !p.server.sees(ctx, j.Database, j.View) {
+			return nil, gmsx.Error(1094, "HY000", "job %d %s: weir.jobs has them", id, views.ErrUnknown)
+		}
+		if err := p.server.mayAlter(ctx, j.Database, j.View); err != nil {
+			return nil, err
+		}
+	}
 	err := p.server.cfg.Engine.CancelJob(id)
 	if errors.Is(err, views.ErrUnknown) {
 		return nil, gmsx.Error(1094, "HY000", "%s: weir.jobs has them", err)
@@ -171,6 +194,9 @@ func (p *provider) run(ctx *gms.Context, query string) (gms.RowIter, error) {
 	}
 	if !ok {
 		return nil, gmsx.Error(1064, "42000", "weir.run takes one of weir's own statements, such as CREATE MATERIALIZED VIEW; send this one as it is: %s", query)
+	}
+	if err := p.server.engine.Authorize(ctx, st.Access()); err != nil {
+		return nil, err
 	}
 	rows, err := st.RowIter(ctx)
 	if err != nil {
@@ -237,7 +263,8 @@ func (d *userDatabase) GetTableInsensitive(ctx *gms.Context, name string) (gms.T
 	return t, err == nil, err
 }
 
-// GetTableNames implements gms.Database.
+// GetTableNames implements gms.Database, for the account of ctx:
+// information_schema.tables asks past the engine's own check.
 func (d *userDatabase) GetTableNames(ctx *gms.Context) (names []string, err error) {
 	for _, s := range d.server.cfg.Engine.Streams() {
 		if strings.EqualFold(s.Def.Database, d.name) {
@@ -250,7 +277,21 @@ func (d *userDatabase) GetTableNames(ctx *gms.Context) (names []string, err erro
 			names = append(names, def.Name, def.Name+"_batch", def.Name+"_speed")
 		}
 	}
-	return append(names, d.server.tables.Names(ctx, d.name)...), nil
+	names = append(names, d.server.tables.Names(ctx, d.name)...)
+	return slices.DeleteFunc(names, func(name string) bool { return !d.server.sees(ctx, d.name, name) }), nil
+}
+
+// claim keeps a name for a statement that makes something of it, and returns
+// an error where it is taken.
+func (d *userDatabase) claim(ctx *gms.Context, name string) (release func(), err error) {
+	if release, err = d.server.claim(ctx, d.name, name); err != nil {
+		return nil, err
+	}
+	if err := d.checkFree(name); err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
 }
 
 // checkFree returns an error where a stream or a materialized view has the name.
@@ -266,9 +307,11 @@ func (d *userDatabase) checkFree(name string) error {
 
 // CreateTable implements gms.TableCreator.
 func (d *userDatabase) CreateTable(ctx *gms.Context, name string, schema gms.PrimaryKeySchema, collation gms.CollationID, comment string) error {
-	if err := d.checkFree(name); err != nil {
+	release, err := d.claim(ctx, name)
+	if err != nil {
 		return err
 	}
+	defer release()
 	return d.server.tables.CreateTable(ctx, d.name, name, schema, collation, comment)
 }
 
@@ -279,17 +322,21 @@ func (d *userDatabase) DropTable(ctx *gms.Context, name string) error {
 
 // RenameTable implements gms.TableRenamer.
 func (d *userDatabase) RenameTable(ctx *gms.Context, from, to string) error {
-	if err := d.checkFree(to); err != nil {
+	release, err := d.claim(ctx, to)
+	if err != nil {
 		return err
 	}
+	defer release()
 	return d.server.tables.RenameTable(ctx, d.name, from, to)
 }
 
 // CreateView implements gms.ViewDatabase.
 func (d *userDatabase) CreateView(ctx *gms.Context, name, selectText, createText string) error {
-	if err := d.checkFree(name); err != nil {
+	release, err := d.claim(ctx, name)
+	if err != nil {
 		return err
 	}
+	defer release()
 	create, selectText, err := viewText(d.name, name, ctx.GetCurrentDatabase(), selectText, createText)
 	if err != nil {
 		return err
@@ -357,6 +404,9 @@ func (d *userDatabase) DropView(ctx *gms.Context, name string) error {
 // AllViews implements gms.ViewDatabase.
 func (d *userDatabase) AllViews(ctx *gms.Context) (list []gms.ViewDefinition, err error) {
 	for _, v := range d.server.tables.Views(ctx, d.name) {
+		if !d.server.sees(ctx, d.name, v.Name) {
+			continue
+		}
 		list = append(list, viewDefinition(v))
 	}
 	return list, nil
@@ -368,6 +418,7 @@ func (d *userDatabase) GetViewDefinition(ctx *gms.Context, name string) (gms.Vie
 	if v == nil {
 		return gms.ViewDefinition{}, false, nil
 	}
+	gmsx.StoredView(ctx, v.Create)
 	return viewDefinition(v), true, nil
 }
 

@@ -12,6 +12,7 @@ package sql
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -34,8 +35,12 @@ import (
 // Config says what a Server serves and where.
 type Config struct {
 	Addr     string // host:port; port 0 picks a free one
-	Dir      string // data directory; the server uses tables.db in it
-	Password string // of user root; "" lets root in without one
+	Dir      string // data directory; the server uses tables.db and users.json in it
+	Password string // of user root; "" is the one that was set, or none
+
+	TLS        *tls.Config // nil offers none
+	RequireTLS bool        // refuse to let anyone in without it
+
 	Engine   *views.Engine
 	Compiler *Compiler // the engine's own
 	Version  string    // weir's own version
@@ -55,6 +60,7 @@ type Server struct {
 	listener net.Listener
 	provider *provider
 	tables   *tables.Store
+	claims   claims
 
 	// plainStreams leaves conditions and aggregates over streams to the engine,
 	// for tests that compare with it.
@@ -79,9 +85,10 @@ func Listen(cfg Config) (_ *Server, err error) {
 	}()
 	s.provider = newProvider(s)
 	s.engine, err = gmsx.New(gmsx.Options{
-		Provider: s.provider, DefaultDatabase: views.DefaultDatabase, Password: cfg.Password,
+		Provider: s.provider, DefaultDatabase: views.DefaultDatabase, Password: cfg.Password, Users: usersFile{cfg.Dir},
+		TLS: cfg.TLS, RequireTLS: cfg.RequireTLS,
 		ParseHook: s.parse, RewriteHook: s.rewrite, Build: s.build, Direct: s.direct,
-		Functions:   append(scalarFunctions(), hopInQueries(), waitFunction(cfg.Engine)),
+		Functions:   append(scalarFunctions(), hopInQueries(), waitFunction(cfg.Engine, s.mayRead)),
 		Aggregates:  ownAggregates(),
 		Operators:   true,
 		MemoryLimit: memoryLimit(cfg.MemoryLimit),

@@ -76,14 +76,17 @@ func (st *statement) ReadOnly() bool { return st.schema != nil }
 func (st *statement) Access() gmsx.Access {
 	name := func(p gmsx.Privilege, n ddl.Name) gmsx.Access {
 		db := cmp.Or(n.Database, st.database, views.DefaultDatabase)
-		return gmsx.Access{Privilege: p, Database: db}
+		return gmsx.Access{Privilege: p, Database: db, Table: n.Name}
 	}
 	switch p := st.parsed.(type) {
 	case *ddl.CreateStream:
 		return name(gmsx.PrivilegeCreate, p.Name)
 	case *ddl.DropStream:
 		return name(gmsx.PrivilegeDrop, p.Name)
-	case *ddl.CreateView:
+	case *ddl.CreateView: // and SELECT on the stream, when that is known
+		if p.OrReplace {
+			return name(gmsx.PrivilegeCreate+","+gmsx.PrivilegeDrop, p.Name)
+		}
 		return name(gmsx.PrivilegeCreate, p.Name)
 	case *ddl.DropView:
 		return name(gmsx.PrivilegeDrop, p.Name)
@@ -91,8 +94,8 @@ func (st *statement) Access() gmsx.Access {
 		return name(gmsx.PrivilegeAlter, p.Name)
 	case *ddl.AlterView:
 		return name(gmsx.PrivilegeAlter, p.Name)
-	case *ddl.AuditView:
-		return name(gmsx.PrivilegeSelect, p.Name)
+	case *ddl.AuditView: // which is as much work as a REFRESH
+		return name(gmsx.PrivilegeAlter, p.Name)
 	case *ddl.ShowCreateStream:
 		return name(gmsx.PrivilegeSelect, p.Name)
 	case *ddl.ShowCreateView:
@@ -324,6 +327,11 @@ func (st *statement) createStream(ctx *gms.Context, p *ddl.CreateStream) error {
 		return err
 	}
 	def.Database = st.server.database(def.Database)
+	release, err := st.server.claim(ctx, def.Database, def.Name)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := st.server.checkUnused(def.Database, def.Name); err != nil {
 		return err
 	}
@@ -361,7 +369,7 @@ func (st *statement) createStream(ctx *gms.Context, p *ddl.CreateStream) error {
 		o, _ := p.Options.Get(name)
 		return st.optionError(o, err)
 	}
-	err := st.server.cfg.Engine.CreateStream(ctx, def)
+	err = st.server.cfg.Engine.CreateStream(ctx, def)
 	if p.IfNotExists && errors.Is(err, views.ErrExists) {
 		noted(ctx, 1050, err)
 		return nil
@@ -471,6 +479,7 @@ func (st *statement) createView(ctx *gms.Context, p *ddl.CreateView) error {
 		return err
 	}
 	database = st.server.database(database)
+	defer st.server.claimView(database, name)()
 	if err := st.server.checkUnused(database, name, name+"_batch", name+"_speed"); err != nil {
 		return err
 	}
@@ -492,7 +501,13 @@ func (st *statement) createView(ctx *gms.Context, p *ddl.CreateView) error {
 	if of != "" && !strings.EqualFold(of, database) {
 		return gmsx.Error(1235, "42000", "a view reads a stream of its own database, %s, not of %s", database, of)
 	}
+	if err := st.server.engine.Authorize(ctx, gmsx.Access{Privilege: gmsx.PrivilegeSelect, Database: database, Table: stream}); err != nil {
+		return err
+	}
 	if def.Stream, err = st.streamName(database, stream); err != nil {
+		return err
+	}
+	if err := st.server.mayPublish(ctx, def.PublishChanges); err != nil {
 		return err
 	}
 	err = engine.CreateView(ctx, def, p.OrReplace)
@@ -544,6 +559,11 @@ func (st *statement) alterView(ctx *gms.Context, p *ddl.AlterView) error {
 	}
 	if p.Rollback {
 		return st.unknown(engine.Rollback(db, name), db, name)
+	}
+	if o, ok := p.Set.Get("publish_changes"); ok {
+		if err := st.server.mayPublish(ctx, o.Value); err != nil {
+			return err
+		}
 	}
 	err = engine.AlterView(ctx, v, func(old *views.ViewDef) (*views.ViewDef, error) { return st.altered(old, p.Set) })
 	var wrong *views.DefinitionError
@@ -684,7 +704,7 @@ func (st *statement) showStreams(ctx *gms.Context, p *ddl.ShowStreams) (gms.RowI
 	var rows []gms.Row
 	list, _ := st.server.cfg.Engine.Views()
 	for _, s := range st.server.cfg.Engine.Streams() {
-		if !matches(p.Like, s.Def.Name) || !inDatabase(ctx, p.Database, s.Def.Database) {
+		if !matches(p.Like, s.Def.Name) || !inDatabase(ctx, p.Database, s.Def.Database) || !st.server.sees(ctx, s.Def.Database, s.Def.Name) {
 			continue
 		}
 		state, err := s.Log().State(ctx)
@@ -693,7 +713,7 @@ func (st *statement) showStreams(ctx *gms.Context, p *ddl.ShowStreams) (gms.RowI
 		}
 		var names []string
 		for _, v := range list {
-			if v.Stream() == s {
+			if v.Stream() == s && st.server.sees(ctx, v.Def().Database, v.Def().Name) {
 				names = append(names, v.Def().Name)
 			}
 		}
@@ -737,7 +757,7 @@ func (st *statement) showViews(ctx *gms.Context, p *ddl.ShowViews) (gms.RowIter,
 	}
 	var rows []gms.Row
 	for _, v := range infos {
-		if matches(p.Like, v.Def.Name) && inDatabase(ctx, p.Database, v.Def.Database) {
+		if matches(p.Like, v.Def.Name) && inDatabase(ctx, p.Database, v.Def.Database) && st.server.sees(ctx, v.Def.Database, v.Def.Name) {
 			rows = append(rows, gms.Row{v.Def.Name, v.Def.Stream, string(v.Def.Mode), v.State, strconv.FormatUint(v.Rows, 10), v.Def.Query})
 		}
 	}

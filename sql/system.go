@@ -10,6 +10,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/types"
 
 	"weir/sql/ddl"
+	"weir/sql/gmsx"
 	"weir/views"
 )
 
@@ -17,13 +18,14 @@ import (
 // when they are read.
 type systemTablesDB struct {
 	emptyDatabase
+	server *Server
 	tables []*systemTable
 }
 
 var _ gms.Database = (*systemTablesDB)(nil)
 
 func newSystemDatabase(s *Server) *systemTablesDB {
-	return &systemTablesDB{tables: systemTables(s.cfg.Engine)}
+	return &systemTablesDB{server: s, tables: systemTables(s)}
 }
 
 // Name implements gms.Database.
@@ -40,8 +42,11 @@ func (d *systemTablesDB) GetTableInsensitive(_ *gms.Context, name string) (gms.T
 }
 
 // GetTableNames implements gms.Database.
-func (d *systemTablesDB) GetTableNames(*gms.Context) (names []string, err error) {
+func (d *systemTablesDB) GetTableNames(ctx *gms.Context) (names []string, err error) {
 	for _, t := range d.tables {
+		if !d.server.sees(ctx, systemDatabase, t.name) {
+			continue
+		}
 		names = append(names, t.name)
 	}
 	return names, nil
@@ -109,31 +114,41 @@ func orNull(s string) any {
 	return s
 }
 
-func systemTables(e *views.Engine) []*systemTable {
+// sees says whether a stream or view is there for the account of ctx.
+func (s *Server) sees(ctx *gms.Context, database, name string) bool {
+	return s.engine.Sees(ctx, database, name)
+}
+
+// systemTables make their rows of what the account that reads them may see.
+func systemTables(server *Server) []*systemTable {
+	e := server.cfg.Engine
 	return []*systemTable{
 		newSystemTable("streams", "the streams and their logs",
 			[]string{"name text", "subjects text", "format text", "first_seq uint", "last_seq uint", "messages uint", "bytes uint", "first_time time", "last_time time", "dead_letters uint", "durability text", "dedup_window text", "dedup_horizon time", "repeats uint", "db text"},
-			func(ctx *gms.Context) ([]gms.Row, error) { return streamRowsOf(ctx, e) }),
+			func(ctx *gms.Context) ([]gms.Row, error) { return server.streamRows(ctx, e) }),
 		newSystemTable("views", "the materialized views",
 			[]string{"name text", "stream text", "mode text", "delivery text", "version uint", "state text", "applied_seq uint", "head_seq uint", "lag_events uint", "lag_ms double", "watermark time", "batch_seq uint", "row_count uint", "bytes uint", "definition text", "error text", "gaps uint", "db text"},
-			func(ctx *gms.Context) ([]gms.Row, error) { return viewRowsOf(ctx, e) }),
+			func(ctx *gms.Context) ([]gms.Row, error) { return server.viewRows(ctx, e) }),
 		newSystemTable("layers", "the batch layer and the speed epochs of each view",
-			[]string{"view text", "layer text", "epoch uint", "from_seq uint", "to_seq uint", "row_count uint", "min_event_time time", "max_event_time time", "serving bool"},
-			func(*gms.Context) ([]gms.Row, error) { return layerRowsOf(e) }),
+			[]string{"view text", "layer text", "epoch uint", "from_seq uint", "to_seq uint", "row_count uint", "min_event_time time", "max_event_time time", "serving bool", "db text"},
+			func(ctx *gms.Context) ([]gms.Row, error) { return server.layerRows(ctx, e) }),
 		newSystemTable("batch_runs", "the runs of the batch layer, each over a fixed range of the log",
-			[]string{"id uint", "view text", "kind text", "from_seq uint", "to_seq uint", "state text", "attempt int", "events uint", "row_count uint", "started_at time", "finished_at time", "error text", "note text"},
-			func(*gms.Context) ([]gms.Row, error) { return runRowsOf(e) }),
+			[]string{"id uint", "view text", "kind text", "from_seq uint", "to_seq uint", "state text", "attempt int", "events uint", "row_count uint", "started_at time", "finished_at time", "error text", "note text", "db text"},
+			func(ctx *gms.Context) ([]gms.Row, error) { return server.runRows(ctx, e) }),
 		newSystemTable("jobs", "work that takes its time, and the last that is done",
-			[]string{"id uint", "kind text", "view text", "state text", "events_done uint", "events_total uint", "percent double", "events_per_second double", "eta_seconds double", "started_at time"},
-			func(*gms.Context) ([]gms.Row, error) { return jobRowsOf(e), nil }),
+			[]string{"id uint", "kind text", "view text", "state text", "events_done uint", "events_total uint", "percent double", "events_per_second double", "eta_seconds double", "started_at time", "db text"},
+			func(ctx *gms.Context) ([]gms.Row, error) { return server.jobRows(ctx, e), nil }),
 		newSystemTable("dead_letters", "events that could not be decoded",
-			[]string{"stream text", "seq uint", "time time", "subject text", "error text", "payload bytes"},
-			func(*gms.Context) ([]gms.Row, error) { return deadRowsOf(e) }),
+			[]string{"stream text", "seq uint", "time time", "subject text", "error text", "payload bytes", "db text"},
+			func(ctx *gms.Context) ([]gms.Row, error) { return server.deadRows(ctx, e) }),
 	}
 }
 
-func streamRowsOf(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error) {
+func (server *Server) streamRows(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error) {
 	for _, s := range e.Streams() {
+		if !server.sees(ctx, s.Def.Database, s.Def.Name) {
+			continue
+		}
 		st, err := s.Log().State(ctx)
 		if err != nil {
 			return nil, err
@@ -151,12 +166,15 @@ func streamRowsOf(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error)
 	return rows, nil
 }
 
-func viewRowsOf(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error) {
+func (s *Server) viewRows(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error) {
 	infos, err := e.ViewInfos(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, v := range infos {
+		if !s.sees(ctx, v.Def.Database, v.Def.Name) {
+			continue
+		}
 		lag := uint64(0)
 		if v.Head > v.Applied {
 			lag = v.Head - v.Applied
@@ -169,13 +187,19 @@ func viewRowsOf(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error) {
 	return rows, nil
 }
 
-func layerRowsOf(e *views.Engine) (rows []gms.Row, err error) {
+func (s *Server) layerRows(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error) {
 	infos, err := e.Layers()
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range infos {
-		var epoch any
+		if !s.sees(ctx, l.Database, l.View) {
+			continue
+		}
+		var epoch, to any
+		if l.To >= l.From {
+			to = l.To
+		}
 		if l.Layer == views.Speed {
 			epoch = l.Epoch
 		}
@@ -183,44 +207,53 @@ func layerRowsOf(e *views.Engine) (rows []gms.Row, err error) {
 		if l.Serving {
 			serving = 1
 		}
-		rows = append(rows, gms.Row{l.View, l.Layer.String(), epoch, l.From, l.To, l.Rows, at(l.Min), at(l.Max), serving})
+		rows = append(rows, gms.Row{l.View, l.Layer.String(), epoch, l.From, to, l.Rows, at(l.Min), at(l.Max), serving, l.Database})
 	}
 	return rows, nil
 }
 
-func runRowsOf(e *views.Engine) (rows []gms.Row, err error) {
+func (s *Server) runRows(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error) {
 	runs, err := e.BatchRuns()
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range runs {
+		if !s.sees(ctx, r.Database, r.View) {
+			continue
+		}
 		rows = append(rows, gms.Row{
-			r.ID, r.View, r.Kind, r.From, r.To, r.State, int64(r.Attempt), r.Events, r.Rows, at(r.Started), at(r.Finished), orNull(r.Error), orNull(r.Note),
+			r.ID, r.View, r.Kind, r.From, r.To, r.State, int64(r.Attempt), r.Events, r.Rows, at(r.Started), at(r.Finished), orNull(r.Error), orNull(r.Note), r.Database,
 		})
 	}
 	return rows, nil
 }
 
-func jobRowsOf(e *views.Engine) (rows []gms.Row) {
+func (s *Server) jobRows(ctx *gms.Context, e *views.Engine) (rows []gms.Row) {
 	for _, j := range e.Jobs() {
+		if !s.sees(ctx, j.Database, j.View) {
+			continue
+		}
 		rate := j.Rate()
 		var eta any
 		if j.State == views.StateRunning && rate > 0 && j.EventsIn >= j.EventsDone {
 			eta = math.Round(float64(j.EventsIn-j.EventsDone)/rate*10) / 10
 		}
-		rows = append(rows, gms.Row{j.ID, j.Kind, j.View, j.State, j.EventsDone, j.EventsIn, j.Percent(), math.Round(rate), eta, at(j.Started)})
+		rows = append(rows, gms.Row{j.ID, j.Kind, j.View, j.State, j.EventsDone, j.EventsIn, j.Percent(), math.Round(rate), eta, at(j.Started), j.Database})
 	}
 	return rows
 }
 
-func deadRowsOf(e *views.Engine) (rows []gms.Row, err error) {
-	for _, s := range e.Streams() {
-		letters, err := s.DeadLetters()
+func (s *Server) deadRows(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error) {
+	for _, stream := range e.Streams() {
+		if s.engine.Authorize(ctx, gmsx.Access{Privilege: gmsx.PrivilegeSelect, Database: stream.Def.Database, Table: stream.Def.Name}) != nil {
+			continue // its events are for who may read them
+		}
+		letters, err := stream.DeadLetters()
 		if err != nil {
 			return nil, err
 		}
 		for _, d := range letters {
-			rows = append(rows, gms.Row{s.Def.Name, d.Seq, at(time.Unix(0, d.Time)), d.Subject, d.Error, d.Payload})
+			rows = append(rows, gms.Row{stream.Def.Name, d.Seq, at(time.Unix(0, d.Time)), d.Subject, d.Error, d.Payload, stream.Def.Database})
 		}
 	}
 	return rows, nil

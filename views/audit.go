@@ -42,7 +42,7 @@ func (e *Engine) Audit(ctx context.Context, v *View) (a *Audit, err error) {
 	if err != nil {
 		return nil, err
 	}
-	job, ctx := e.startJob(ctx, JobAudit, v.Def().Name, snap.Seq)
+	job, ctx := e.startJob(ctx, JobAudit, v.Def(), snap.Seq)
 	defer func() { job.end(err) }()
 	rows, err := v.compute(ctx, 0, snap.Seq, v.replayPace(), job.progress)
 	if err == nil {

@@ -36,6 +36,7 @@ const (
 // fixed range of the log.
 type BatchRun struct {
 	ID       uint64
+	Database string `json:"-"` // of the view, which its file does not name
 	View     string
 	Kind     string
 	From, To uint64 // first and last sequence
@@ -371,7 +372,7 @@ func (v *View) attempt(ctx context.Context, br *BatchRun) (err error) {
 		}
 	}
 	fault.Crash("batch.begun")
-	job, ctx := v.eng.startJob(ctx, JobBatch, v.Def().Name, br.To-br.From+1)
+	job, ctx := v.eng.startJob(ctx, JobBatch, v.Def(), br.To-br.From+1)
 	defer func() { job.end(err) }()
 	defer context.AfterFunc(v.ctx, func() { job.cancel(context.Cause(v.ctx)) })()
 	put, err := v.derive(ctx, br, job)

@@ -173,7 +173,7 @@ func (e *Engine) startBuild(o buildOrder) (*build, error) {
 		kind = JobReplay
 	}
 	var ctx context.Context
-	b.job, ctx = e.startJob(e.ctx, kind, def.Name, 0)
+	b.job, ctx = e.startJob(e.ctx, kind, def, 0)
 	e.building[key] = b
 	e.wg.Add(1)
 	e.mu.Unlock()

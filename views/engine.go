@@ -38,8 +38,11 @@ const DefaultDatabase = "analytics"
 
 // What a name can be wrong for. Errors of the engine wrap these.
 var (
-	ErrExists   = errors.New("already exists")
-	ErrUnknown  = errors.New("does not exist")
+	ErrExists  = errors.New("already exists")
+	ErrUnknown = errors.New("does not exist")
+	// ErrNoPrevious is of a view that ROLLBACK finds nothing for.
+	ErrNoPrevious = errors.New("has no previous version")
+
 	ErrInUse    = errors.New("is in use")
 	ErrBuilding = errors.New("is still being built")
 	ErrFailed   = errors.New("has failed")

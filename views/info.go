@@ -101,10 +101,11 @@ func (v *View) info(st LogState) (i ViewInfo, err error) {
 
 // A LayerInfo is a row of weir.layers.
 type LayerInfo struct {
+	Database string
 	View     string
 	Layer    Layer
 	Epoch    uint64 // 0 for the batch layer
-	From, To uint64
+	From, To uint64 // sequences; an epoch without events has To below From
 	Rows     uint64
 	Min, Max time.Time // of event time; zero where there is none
 	Serving  bool
@@ -139,7 +140,7 @@ func (v *View) layers() (infos []LayerInfo, err error) {
 		return nil, err
 	}
 	add := func(l Layer, id, from, to, rows uint64, sp span, serving bool) {
-		i := LayerInfo{View: v.Def().Name, Layer: l, Epoch: id, From: from, To: to, Rows: rows, Serving: serving}
+		i := LayerInfo{Database: v.Def().Database, View: v.Def().Name, Layer: l, Epoch: id, From: from, To: to, Rows: rows, Serving: serving}
 		if sp.Min <= sp.Max {
 			i.Min, i.Max = time.UnixMicro(sp.Min).UTC(), time.UnixMicro(sp.Max).UTC()
 		}
@@ -187,7 +188,7 @@ func (e *Engine) BatchRuns() (runs []BatchRun, err error) {
 			continue // dropped meanwhile, or damaged: weir.views tells
 		}
 		for i := range of {
-			of[i].View = v.Def().Name
+			of[i].Database, of[i].View = v.Def().Database, v.Def().Name
 		}
 		runs = append(runs, of...)
 	}

@@ -21,7 +21,8 @@ const (
 // A Job is a row of weir.jobs: work that takes its time.
 type Job struct {
 	ID                   uint64
-	Kind, View, State    string
+	Kind, Database, View string
+	State                string
 	EventsDone, EventsIn uint64
 	Started              time.Time
 	Finished             time.Time // zero while it runs
@@ -73,12 +74,12 @@ var ErrCancelled = errors.New("cancelled")
 
 // startJob returns a job and a context that ends when it is cancelled. The
 // caller must call end.
-func (e *Engine) startJob(ctx context.Context, kind, view string, events uint64) (*job, context.Context) {
+func (e *Engine) startJob(ctx context.Context, kind string, of *ViewDef, events uint64) (*job, context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	e.jobs.mu.Lock()
 	defer e.jobs.mu.Unlock()
 	e.jobs.next++
-	j := &job{jobs: &e.jobs, Job: Job{ID: e.jobs.next, Kind: kind, View: view, State: StateRunning, EventsIn: events, Started: now()}, cancel: cancel}
+	j := &job{jobs: &e.jobs, Job: Job{ID: e.jobs.next, Kind: kind, Database: of.Database, View: of.Name, State: StateRunning, EventsIn: events, Started: now()}, cancel: cancel}
 	e.jobs.list = append(e.jobs.list, j)
 	for i := 0; len(e.jobs.list) > jobsMax && i < len(e.jobs.list); {
 		if e.jobs.list[i].State == StateRunning {

@@ -180,7 +180,7 @@ func (e *Engine) Rollback(database, name string) error {
 	case b != nil:
 		return fmt.Errorf("a new version of %s %w: wait for it, or cancel its job", name, ErrBuilding)
 	case p == nil:
-		return fmt.Errorf("%s has no previous version: OR REPLACE and replays keep one for keep_previous", name)
+		return fmt.Errorf("%s %w: OR REPLACE and replays keep one for keep_previous", name, ErrNoPrevious)
 	}
 	if err := p.view.failure(); err != nil {
 		return fmt.Errorf("the previous version of %s has failed and cannot be put back: %w", name, err)

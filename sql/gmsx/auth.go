@@ -2,63 +2,140 @@ package gmsx
 
 import (
 	"bytes"
+	"crypto/sha1" //nolint:gosec // what mysql_native_password is made of
+	"crypto/x509"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"net"
 	"strings"
 	"time"
 
+	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/vitess/go/mysql"
 )
 
 // loginPause slows down who tries passwords on one connection after another.
 const loginPause = 50 * time.Millisecond
 
-// An authServer answers every failed login alike, so that nobody learns which
-// accounts exist, and ends the login phase of a connection.
+// An authServer lets accounts in. It answers every failed login alike, so that
+// nobody learns which accounts exist, and ends the login phase of a connection.
 type authServer struct {
-	mysql.AuthServer
-	opts *Options
+	e       *Engine
+	methods []mysql.AuthMethod
 }
 
-func newAuthServer(inner mysql.AuthServer, opts *Options) *authServer {
-	return &authServer{AuthServer: inner, opts: opts}
-}
-
-func (a *authServer) AuthMethods() []mysql.AuthMethod {
-	inner := a.AuthServer.AuthMethods()
-	methods := make([]mysql.AuthMethod, len(inner))
-	for i, m := range inner {
-		methods[i] = &authMethod{AuthMethod: m, a: a, all: inner}
+func newAuthServer(e *Engine) *authServer {
+	a := &authServer{e: e}
+	// A client that asks for another method is offered the first that its
+	// account has: programs that know the newer one may not know the older,
+	// and those that know the older alone ask for that, which is announced.
+	a.methods = []mysql.AuthMethod{
+		&authMethod{AuthMethod: mysql.NewSha2CachingAuthMethod(openAccounts{e}, passwords{e}, nil), a: a},
+		&authMethod{AuthMethod: mysql.NewMysqlNativeAuthMethod(nativeHashes{e}, nil), a: a},
 	}
-	return methods
+	return a
+}
+
+func (a *authServer) AuthMethods() []mysql.AuthMethod { return a.methods }
+
+func (a *authServer) DefaultAuthMethodDescription() mysql.AuthMethodDescription {
+	return mysql.MysqlNativePassword
+}
+
+// hostOf is where a client comes from.
+func hostOf(addr net.Addr) string {
+	if addr.Network() == "unix" {
+		return localhost
+	}
+	host, _, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return localhost
+	}
+	return host
+}
+
+var errDenied = errors.New("access denied")
+
+// admitted is the account of a client, if there is one that may log in. Whether
+// it must use TLS is for check.
+func (e *Engine) admitted(user string, addr net.Addr) (*account, error) {
+	a := e.accounts.find(user, hostOf(addr))
+	if !e.admits(a, hostOf(addr), true) {
+		return nil, errDenied
+	}
+	return a, nil
+}
+
+func getter(a *account) mysql.Getter { return gms.MysqlConnectionUser{User: a.user, Host: a.host} }
+
+// nativeHashes compares what mysql_native_password sends.
+type nativeHashes struct{ e *Engine }
+
+func (n nativeHashes) UserEntryWithHash(_ []*x509.Certificate, salt []byte, user string, answer []byte, addr net.Addr) (mysql.Getter, error) {
+	a, err := n.e.admitted(user, addr)
+	if err != nil {
+		return nil, err
+	}
+	if a.open() {
+		if len(answer) > 0 {
+			return nil, errDenied
+		}
+		return getter(a), nil
+	}
+	hash, err := hex.DecodeString(strings.TrimPrefix(a.native, "*"))
+	if err != nil || len(hash) != sha1.Size || len(answer) != sha1.Size || !mysql.VerifyHashedMysqlNativePassword(answer, salt, hash) {
+		return nil, errDenied
+	}
+	return getter(a), nil
+}
+
+// openAccounts lets accounts without a password in by caching_sha2_password,
+// and asks all others for theirs.
+type openAccounts struct{ e *Engine }
+
+func (o openAccounts) UserEntryWithCacheHash(_ []*x509.Certificate, _ []byte, user string, answer []byte, addr net.Addr) (mysql.Getter, mysql.CacheState, error) {
+	if len(bytes.Trim(answer, "\x00")) > 0 {
+		return nil, mysql.AuthNeedMoreData, nil
+	}
+	a, err := o.e.admitted(user, addr)
+	if err != nil || !a.open() {
+		return nil, mysql.AuthRejected, nil //nolint:nilerr // which is what this says
+	}
+	return getter(a), mysql.AuthAccepted, nil
+}
+
+// passwords compares those that come by caching_sha2_password, within TLS.
+type passwords struct{ e *Engine }
+
+func (p passwords) UserEntryWithPassword(_ []*x509.Certificate, user, password string, addr net.Addr) (mysql.Getter, error) {
+	a, err := p.e.admitted(user, addr)
+	if err != nil {
+		return nil, err
+	}
+	if !a.knows(password) {
+		return nil, errDenied
+	}
+	return getter(a), nil
 }
 
 type authMethod struct {
 	mysql.AuthMethod
-	a   *authServer
-	all []mysql.AuthMethod
+	a *authServer
 }
 
-// HandleUser takes an unknown account for one with a native password, which
-// then fails like any other.
+// HandleUser says whether an account can log in by the method. One that is
+// unknown can by the native one, which then fails like any other.
 func (m *authMethod) HandleUser(c *mysql.Conn, user string) bool {
-	if m.AuthMethod.HandleUser(c, user) {
+	a := m.a.e.accounts.find(user, hostOf(c.RemoteAddr()))
+	if m.Name() == mysql.MysqlNativePassword {
 		return true
 	}
-	if m.Name() != mysql.MysqlNativePassword {
-		return false
-	}
-	for _, other := range m.all {
-		if other.HandleUser(c, user) {
-			return false
-		}
-	}
-	return true
+	return a != nil && (a.open() || a.sha2 != "" && c.TLSEnabled())
 }
 
 func (m *authMethod) HandleAuthPluginData(c *mysql.Conn, user string, serverData, clientData []byte, addr net.Addr) (mysql.Getter, error) {
-	if m.a.opts.RequireTLS && !c.TLSEnabled() && addr.Network() != "unix" {
+	if m.a.e.opts.RequireTLS && !c.TLSEnabled() && addr.Network() != "unix" {
 		return nil, Error(3159, "HY000", "Connections using insecure transport are prohibited while --require_secure_transport=ON.")
 	}
 	getter, err := m.check(m.AuthMethod, c, user, serverData, clientData, addr)
@@ -72,17 +149,12 @@ func (m *authMethod) HandleAuthPluginData(c *mysql.Conn, user string, serverData
 	return getter, nil
 }
 
-// methodOf is the method by which a user logs in; for an unknown one, that of
-// a native password.
-func (m *authMethod) methodOf(c *mysql.Conn, user string) mysql.AuthMethod {
-	for _, other := range m.all {
-		if other.AllowClearTextWithoutTLS() && other.HandleUser(c, user) {
-			return other
-		}
-	}
-	for _, other := range m.all {
+// native is the method of a native password, by which a user changes on a
+// connection: the other one would have to speak for longer than that allows.
+func (m *authMethod) native() mysql.AuthMethod {
+	for _, other := range m.a.methods {
 		if other.Name() == mysql.MysqlNativePassword {
-			return other
+			return other.(*authMethod).AuthMethod //nolint:forcetypeassert // newAuthServer has made them
 		}
 	}
 	return m.AuthMethod
@@ -91,17 +163,16 @@ func (m *authMethod) methodOf(c *mysql.Conn, user string) mysql.AuthMethod {
 // check asks a method whether the client knows the secret of an account.
 func (m *authMethod) check(method mysql.AuthMethod, c *mysql.Conn, user string, serverData, clientData []byte, addr net.Addr) (mysql.Getter, error) {
 	getter, err := handleAuth(method, c, user, serverData, clientData, addr)
+	if a := m.a.e.accounts.find(user, hostOf(addr)); err == nil && a != nil && a.tls && !c.TLSEnabled() {
+		err = errDenied
+	}
 	if err != nil {
 		time.Sleep(loginPause)
 		using := "NO"
 		if len(bytes.Trim(clientData, "\x00")) > 0 {
 			using = "YES"
 		}
-		host, _, herr := net.SplitHostPort(addr.String())
-		if herr != nil {
-			host = "localhost"
-		}
-		return nil, Error(1045, "28000", "Access denied for user '%s'@'%s' (using password: %s)", user, host, using)
+		return nil, Error(1045, "28000", "Access denied for user '%s'@'%s' (using password: %s)", user, hostOf(addr), using)
 	}
 	return getter, nil
 }

@@ -163,7 +163,7 @@ func (t *tap) changeUser(body []byte) error {
 		return t.fail(1, Error(2014, "HY000", "Commands out of sync: a statement of this connection has an open cursor"))
 	}
 
-	method := t.auth.methodOf(t.conn, string(user))
+	method := t.auth.native()
 	// MariaDB's library answers with the salt of the login whatever it is sent,
 	// so that this is the one to send.
 	request := append([]byte{0xfe}, method.Name()...)

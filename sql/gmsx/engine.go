@@ -25,6 +25,8 @@ type Engine struct {
 	parser *parser
 	procs  *processList
 
+	accounts *accounts
+
 	questions  atomic.Uint64 // statements of connections, so far
 	internalID atomic.Uint32 // of sessions in process, above those of connections
 }
@@ -52,7 +54,8 @@ func New(o Options) (*Engine, error) {
 	builder := analyzer.NewBuilder(newProvider(e))
 	addRules(builder, o)
 	a := builder.Build()
-	exec := &execBuilder{user: o.Build}
+	a.Catalog.AuthHandler = authorizer{e}
+	exec := &execBuilder{e: e, user: o.Build}
 	exec.base = rowexec.NewOverrideBuilder(exec)
 	a.ExecBuilder = exec.base
 	a.Parser = e.parser
@@ -89,6 +92,7 @@ func (e *Engine) NewContext(ctx context.Context, db string) (c *gms.Context, end
 		gms.WithSession(s),
 		gms.WithMemoryManager(e.engine.MemoryManager),
 		gms.WithPid(uint64(id)))
+	c.ProcessList = e.visible(c)
 	return c, func() {
 		e.engine.CloseSession(id)
 		s.SessionEnd()

@@ -45,7 +45,7 @@ func (p *parser) ParseOneWithOptions(ctx context.Context, query string, o ast.Pa
 		}
 		return nil, n, syntaxError(err)
 	}
-	stmt, err = p.rewrite(ctx, stmt)
+	stmt, err = p.rewrite(ctx, stmt, false)
 	return stmt, n, err
 }
 
@@ -70,7 +70,15 @@ func (p *parser) ParseWithOptions(ctx context.Context, query string, delimiter r
 		}
 		return nil, parsed, rest, syntaxError(err)
 	}
-	stmt, err = p.rewrite(ctx, stmt)
+	stored := false
+	if d, ok := stmt.(*ast.DDL); ok && d.ViewSpec != nil {
+		c, ok := ctx.(*gms.Context)
+		stored = ok && storedView(c, query)
+		if stored {
+			defer func() { d.Auth = ast.AuthInformation{AuthType: ast.AuthType_IGNORE} }()
+		}
+	}
+	stmt, err = p.rewrite(ctx, stmt, stored)
 	return stmt, parsed, rest, err
 }
 
@@ -85,6 +93,14 @@ func CurrentDatabase(ctx context.Context) string {
 	return ""
 }
 
+// sessionIn is the session of a context, nil if there is none.
+func sessionIn(ctx context.Context) gms.Session {
+	if c, ok := ctx.(*gms.Context); ok && c.Session != nil {
+		return c.Session
+	}
+	return nil
+}
+
 // hook asks the hook for a statement of its own.
 func (p *parser) hook(ctx context.Context, query string) (ast.Statement, bool, error) {
 	query = strings.TrimSpace(trimComments(query))
@@ -93,6 +109,12 @@ func (p *parser) hook(ctx context.Context, query string) (ast.Statement, bool, e
 	}
 	if a := p.e.early(query); a != nil {
 		return inject(a), true, nil
+	}
+	if own, ok, err := p.accountPhrase(sessionIn(ctx), query); ok || err != nil {
+		if err != nil {
+			return nil, false, err
+		}
+		return inject(own), true, nil
 	}
 	switch firstWord(query) {
 	case "explain", "desc", "describe":
@@ -119,10 +141,18 @@ func (p *parser) hook(ctx context.Context, query string) (ast.Statement, bool, e
 }
 
 // rewrite changes what the engine's parser has read: first the user's hook,
-// then what keeps the engine safe and right.
-func (p *parser) rewrite(ctx context.Context, stmt ast.Statement) (ast.Statement, error) {
+// then what keeps the engine safe and right. stored says that it is the text
+// of a view that a statement reads.
+func (p *parser) rewrite(ctx context.Context, stmt ast.Statement, stored bool) (ast.Statement, error) {
+	setAuth(stmt, CurrentDatabase(ctx))
 	if plainSelect(stmt, false) != nil {
 		return stmt, nil // nothing in it is rewritten
+	}
+	// Who may not write somewhere is not told what is there.
+	if c, ok := ctx.(*gms.Context); ok && c.Session != nil && !stored {
+		if err := p.e.authorizeWrite(c, stmt); err != nil {
+			return nil, err
+		}
 	}
 	if hook := p.e.opts.RewriteHook; hook != nil {
 		var err error
@@ -137,7 +167,14 @@ func (p *parser) rewrite(ctx context.Context, stmt ast.Statement) (ast.Statement
 	if own := p.e.ownProcesses(stmt); own != nil {
 		return inject(own), nil
 	}
+	if own, err := p.e.accountStatement(sessionIn(ctx), stmt); own != nil || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return inject(own), nil
+	}
 	if x, ok := stmt.(*ast.Explain); ok {
+		setAuth(x.Statement, CurrentDatabase(ctx))
 		keepAllDecimals(x.Statement)
 	}
 	if p.e.opts.Operators {

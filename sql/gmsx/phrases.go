@@ -99,7 +99,7 @@ func init() {
 		},
 		{form: phrase(`SHOW (?:BINLOG|RELAYLOG) EVENTS\b.*`), columns: binlogColumns, rows: noRows},
 		{form: phrase(`SHOW (?:SLAVE HOSTS|REPLICAS)`), columns: "Server_Id int, Host text, Port int, Source_Id int, Replica_UUID text", rows: noRows},
-		{form: phrase(`SHOW CREATE USER(?: CURRENT_USER(?:~\(~\))?)?`), columns: "CREATE USER text", rows: showCreateUser},
+		{form: phrase(`SHOW CREATE USER(?: (.*))?`), early: true, columns: "CREATE USER text", rows: showCreateUser},
 		{form: phrase(`HELP .*`), columns: "name text, description text, example text", rows: noRows},
 		{form: phrase(`XA RECOVER(?: .*)?`), columns: "formatID int, gtrid_length int, bqual_length int, data text", rows: noRows},
 		{form: phrase(`DO (.*)`), rows: do},
@@ -188,7 +188,7 @@ func (p *parser) retry(ctx context.Context, query string, o ast.ParserOptions, e
 		var stmt ast.Statement
 		stmt, _, _, err = p.Parser.ParseWithOptions(ctx, query, ';', false, o)
 		if err == nil {
-			if stmt, err = p.rewrite(ctx, stmt); err != nil {
+			if stmt, err = p.rewrite(ctx, stmt, false); err != nil {
 				return nil
 			}
 			return stmt
@@ -433,11 +433,6 @@ func (e *Engine) rowsOf(ctx *gms.Context, query string) (gms.Schema, []gms.Row, 
 func do(e *Engine, ctx *gms.Context, m []string) ([]gms.Row, error) {
 	_, _, err := e.rowsOf(ctx, "SELECT "+m[1])
 	return nil, err
-}
-
-func showCreateUser(_ *Engine, ctx *gms.Context, _ []string) ([]gms.Row, error) {
-	c := ctx.Client()
-	return []gms.Row{{"CREATE USER `" + c.User + "`@`" + c.Address + "`"}}, nil
 }
 
 // tableNames cuts a list of tables.

@@ -1,6 +1,7 @@
 package gmsx
 
 import (
+	"slices"
 	"strings"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
@@ -12,6 +13,7 @@ type provider struct {
 	gms.DatabaseProvider
 	functions map[string]gms.Function
 	perf      *perfDatabase
+	e         *Engine
 }
 
 var (
@@ -21,7 +23,7 @@ var (
 )
 
 func newProvider(e *Engine) *provider {
-	p := &provider{DatabaseProvider: e.opts.Provider, functions: map[string]gms.Function{}, perf: &perfDatabase{e: e}}
+	p := &provider{DatabaseProvider: e.opts.Provider, functions: map[string]gms.Function{}, perf: &perfDatabase{e: e}, e: e}
 	for _, f := range ownFunctions(e) {
 		p.functions[f.FunctionName()] = f
 	}
@@ -31,6 +33,15 @@ func newProvider(e *Engine) *provider {
 	p.functions[aggregateCarrier] = e.aggregates()
 	p.functions[windowCarrier] = windows()
 	return p
+}
+
+// AllDatabases are those that the account of ctx has a privilege for.
+func (p *provider) AllDatabases(ctx *gms.Context) []gms.Database {
+	all := p.DatabaseProvider.AllDatabases(ctx)
+	if ctx == nil || ctx.Session == nil {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(db gms.Database) bool { return !p.e.Sees(ctx, db.Name(), "") })
 }
 
 // Database gives the user's databases, and one that is not among AllDatabases.

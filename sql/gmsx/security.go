@@ -43,8 +43,7 @@ func (refused) Eval(*gms.Context, gms.Row) (any, error) {
 func (r refused) WithChildren(...gms.Expression) (gms.Expression, error) { return r, nil }
 
 // ownProcesses replaces SHOW PROCESSLIST and KILL, which the engine allows
-// only to PROCESS and SUPER: an account may see and end its own statements. It
-// also lets an account see its own grants.
+// only to PROCESS and SUPER: an account may see and end its own statements.
 func (e *Engine) ownProcesses(stmt ast.Statement) Statement {
 	switch s := stmt.(type) {
 	case *ast.Show:
@@ -54,10 +53,6 @@ func (e *Engine) ownProcesses(stmt ast.Statement) Statement {
 	case *ast.Kill:
 		if id, ok := literalInt(s.ConnID); ok {
 			return &kill{e: e, id: uint32(id), connection: s.Connection}
-		}
-	case *ast.ShowGrants:
-		if s.For == nil {
-			s.Auth = ast.AuthInformation{AuthType: ast.AuthType_IGNORE}
 		}
 	}
 	return nil
@@ -88,7 +83,7 @@ func (s *showProcesses) ReadOnly() bool { return true }
 func (s *showProcesses) Access() Access { return Access{} }
 
 func (s *showProcesses) RowIter(ctx *gms.Context) (gms.RowIter, error) {
-	all := s.e.may(ctx, gms.PrivilegeType_Process)
+	all := s.e.Authorize(ctx, Access{Privilege: PrivilegeProcess}) == nil
 	var rows []gms.Row
 	for _, p := range s.e.procs.Processes() {
 		if !all && p.User != ctx.Client().User {
@@ -101,7 +96,7 @@ func (s *showProcesses) RowIter(ctx *gms.Context) (gms.RowIter, error) {
 		}
 		if p.Command == gms.ProcessCommandQuery {
 			state = "executing"
-			query := p.Query
+			query := withoutSecrets(p.Query)
 			if r := []rune(query); !s.full && len(r) > processInfoMax {
 				query = string(r[:processInfoMax])
 			}
@@ -110,6 +105,14 @@ func (s *showProcesses) RowIter(ctx *gms.Context) (gms.RowIter, error) {
 		rows = append(rows, gms.Row{uint64(p.Connection), p.User, p.Host, db, string(p.Command), int64(p.Seconds()), state, info})
 	}
 	return gms.RowsToRowIter(rows...), nil
+}
+
+// withoutSecrets is the text of a statement for others to see.
+func withoutSecrets(query string) string {
+	if m := secrets.FindStringSubmatch(query); m != nil {
+		return strings.ToUpper(m[1]+m[2]+m[3]) + " … <secret>"
+	}
+	return query
 }
 
 type kill struct {
@@ -127,7 +130,7 @@ func (k *kill) RowIter(ctx *gms.Context) (gms.RowIter, error) {
 		if p.Connection != k.id {
 			continue
 		}
-		if p.User != ctx.Client().User && !k.e.may(ctx, gms.PrivilegeType_Super) {
+		if p.User != ctx.Client().User && k.e.Authorize(ctx, Access{Privilege: PrivilegeSuper}) != nil {
 			return nil, Error(1095, "HY000", "You are not owner of thread %d", k.id)
 		}
 		k.e.procs.Kill(k.id)

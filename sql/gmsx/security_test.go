@@ -117,7 +117,7 @@ func TestErrorsHaveNumbers(t *testing.T) {
 	_, err = tryQuery(reader, "USE mysql2")
 	expectError(t, err, 1044, "42000", "denied")
 	_, err = tryQuery(reader, "SELECT * FROM mysql.user")
-	expectError(t, err, 1044, "42000", "denied")
+	expectError(t, err, 1142, "42000", "denied")
 }
 
 func TestPanicIsAnError(t *testing.T) {

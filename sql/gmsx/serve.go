@@ -31,10 +31,10 @@ func (e *Engine) Serve(ctx context.Context, ln net.Listener) error {
 			return engine, sm, &handler{Handler: h, e: e, sm: sm, ctx: statements, gone: l.gone, watch: watch}
 		}},
 		ProtocolListenerFactory: func(cfg gmsserver.Config, lc mysql.ListenerConfig, sel gmsserver.ServerEventListener) (gmsserver.ProtocolListener, error) {
-			lc.AuthServer = newAuthServer(lc.AuthServer, &e.opts)
+			lc.AuthServer = newAuthServer(e)
 			return gmsserver.MySQLProtocolListenerFactory(cfg, lc, sel)
 		},
-	}, e.engine, gms.NewContext, e.buildSession, nil)
+	}, e.engine, e.newContext, e.buildSession, nil)
 	if err != nil {
 		return err
 	}
@@ -62,6 +62,18 @@ func (e *Engine) Serve(ctx context.Context, ln net.Listener) error {
 		return l.failure()
 	}
 	return nil
+}
+
+// newContext makes the context of a command.
+func (e *Engine) newContext(ctx context.Context, opts ...gms.ContextOption) *gms.Context {
+	c := gms.NewContext(ctx, opts...)
+	c.ProcessList = e.visible(c)
+	return c
+}
+
+// visible are the processes that the session of a context may see.
+func (e *Engine) visible(c *gms.Context) gms.ProcessList {
+	return &visibleProcesses{ProcessList: c.ProcessList, user: c.Client().User, acc: func() (*account, error) { return e.accountOf(c) }}
 }
 
 // buildSession makes the session of a connection at its first command.

@@ -42,6 +42,8 @@ const (
 	PrivilegeDrop    Privilege = ast.AuthType_DROP
 	PrivilegeProcess Privilege = ast.AuthType_PROCESS
 	PrivilegeSuper   Privilege = ast.AuthType_SUPER
+
+	PrivilegeCreateUser Privilege = ast.AuthType_CREATE_USER
 )
 
 func (a Access) auth() ast.AuthInformation {

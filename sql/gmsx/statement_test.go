@@ -90,7 +90,7 @@ func TestStatementsOfOnesOwn(t *testing.T) {
 	mustExec(t, db, "CREATE USER reader IDENTIFIED BY 'r'", "GRANT SELECT ON d.* TO reader")
 	reader := s.open(t, "reader", "r", "")
 	_, err = reader.Exec("CREATE STREAM x")
-	expectError(t, err, 1142, "42000", "denied")
+	expectError(t, err, 1044, "42000", "denied")
 	expect(t, reader, "SHOW STREAMS", "a 1", "b 2")
 }
 

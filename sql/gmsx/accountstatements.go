@@ -1,0 +1,790 @@
+package gmsx
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"regexp"
+	"strings"
+
+	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/types"
+	ast "github.com/dolthub/vitess/go/vt/sqlparser"
+)
+
+// Statements about accounts. The engine's own change accounts in place before
+// they are stored, take hosts for names, and lack several forms.
+
+// An accountStatement is one of them.
+type accountStatement struct {
+	e      *Engine
+	schema gms.Schema // of SHOW; nil for the others
+	run    func(ctx *gms.Context) ([]gms.Row, error)
+}
+
+var _ Statement = (*accountStatement)(nil)
+
+func (s *accountStatement) Schema() gms.Schema { return s.schema }
+func (s *accountStatement) ReadOnly() bool     { return s.schema != nil }
+
+// Access is none, as the statement asks for itself: what it needs depends on
+// whose account it is about.
+func (s *accountStatement) Access() Access { return Access{} }
+
+func (s *accountStatement) RowIter(ctx *gms.Context) (gms.RowIter, error) {
+	rows, err := s.run(ctx)
+	if err != nil || s.schema == nil {
+		return nil, err
+	}
+	return gms.RowsToRowIter(rows...), nil
+}
+
+var (
+	alterUser   = phrase(`ALTER USER(?: IF EXISTS)?\b(.*)`)
+	ifExists    = phrase(`ALTER USER IF EXISTS\b.*`)
+	unlocked    = regexp.MustCompile(`(?is)\bACCOUNT\s+UNLOCK\b`)
+	noTLS       = regexp.MustCompile(`(?is)\bREQUIRE\s+NONE\b`)
+	literals    = regexp.MustCompile(literalForm)
+	setPassword = phrase(`SET PASSWORD(?: FOR (.+?))?~=~(?:PASSWORD~\(~` + literalForm + `~\)|` + literalForm + `)`)
+	currentUser = regexp.MustCompile(`(?is)^\s*(?:CURRENT_USER|USER|SESSION_USER)(?:\s*\(\s*\))?(\s|$)`)
+	ofCurrent   = phrase(`CURRENT_USER(?:~\(~\))?`)
+
+	// secrets are statements that contain a password.
+	secrets = regexp.MustCompile(`(?is)^\s*(?:(CREATE|ALTER)\s+USER|(SET)\s+PASSWORD|(GRANT)\b.*\bIDENTIFIED)\b`)
+)
+
+// literalForm is a text in quotes.
+const literalForm = `('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")`
+
+// accountPhrase reads the statements about accounts that the engine's parser
+// does not, or not as a whole: ALTER USER and SET PASSWORD, which say with
+// other words what CREATE USER says of an account.
+func (p *parser) accountPhrase(ctx gms.Session, query string) (Statement, bool, error) {
+	var rest string
+	optional := false
+	switch firstWord(query) {
+	case "alter":
+		m := alterUser.FindStringSubmatch(query)
+		if m == nil {
+			return nil, false, nil
+		}
+		rest, optional = m[1], ifExists.MatchString(query)
+	case "set":
+		m := setPassword.FindStringSubmatch(query)
+		if m == nil {
+			return nil, false, nil
+		}
+		name := m[1]
+		if name == "" {
+			name = "CURRENT_USER()"
+		}
+		rest = " " + name + " IDENTIFIED BY " + m[2] + m[3]
+	default:
+		return nil, false, nil
+	}
+	if ctx != nil {
+		c := ctx.Client()
+		rest = currentUser.ReplaceAllString(rest, " '"+quoteText(c.User)+"'@'"+quoteText(c.Address)+"'$1")
+	}
+	stmt, err := ast.Parse("CREATE USER " + rest)
+	if err != nil {
+		return nil, true, Error(1064, "42000", mysqlSyntaxError+"%s", strings.TrimSpace(strings.ReplaceAll(err.Error(), "\n", " ")))
+	}
+	n, ok := stmt.(*ast.CreateUser)
+	if !ok {
+		return nil, false, nil
+	}
+	words := literals.ReplaceAllString(rest, "''")
+	return &accountStatement{e: p.e, run: func(ctx *gms.Context) ([]gms.Row, error) {
+		return nil, p.e.alterUsers(ctx, n, optional, n.Locked, unlocked.MatchString(words), noTLS.MatchString(words))
+	}}, true, nil
+}
+
+// quoteText writes a text between single quotes.
+func quoteText(s string) string { return strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) }
+
+// accountStatement takes the statements about accounts from the engine.
+func (e *Engine) accountStatement(session gms.Session, stmt ast.Statement) (Statement, error) {
+	do := func(f func(ctx *gms.Context) error) (Statement, error) {
+		return &accountStatement{e: e, run: func(ctx *gms.Context) ([]gms.Row, error) { return nil, f(ctx) }}, nil
+	}
+	switch n := stmt.(type) {
+	case *ast.CreateUser:
+		return do(func(ctx *gms.Context) error { return e.createUsers(ctx, n) })
+	case *ast.DropUser:
+		return do(func(ctx *gms.Context) error { return e.dropUsers(ctx, n) })
+	case *ast.RenameUser:
+		return do(func(ctx *gms.Context) error { return e.renameUsers(ctx, n) })
+	case *ast.GrantPrivilege:
+		return do(func(ctx *gms.Context) error { return e.grant(ctx, n) })
+	case *ast.RevokePrivilege:
+		return do(func(ctx *gms.Context) error { return e.revoke(ctx, n) })
+	case *ast.RevokeAllPrivileges:
+		return do(func(ctx *gms.Context) error { return e.revokeAll(ctx, n) })
+	case *ast.ShowGrants:
+		return e.showGrants(session, n)
+	case *ast.CreateRole, *ast.DropRole, *ast.GrantRole, *ast.RevokeRole:
+		return nil, Error(1235, "42000", "there are no roles: grant the privileges to each account")
+	case *ast.GrantProxy, *ast.RevokeProxy:
+		return nil, Error(1235, "42000", "there are no proxy accounts")
+	}
+	return nil, nil
+}
+
+// accountNamed is the account that a statement names.
+func accountNamed(n ast.AccountName) (accountKey, error) {
+	k := accountKey{n.Name, strings.ToLower(n.Host)}
+	if k.host == "" {
+		k.host = anyHost
+	}
+	if ip, err := netip.ParseAddr(k.host); err == nil && ip.Unmap().IsLoopback() {
+		k.host = localhost
+	}
+	switch {
+	case k.user == "":
+		return k, Error(1396, "HY000", "an account needs a name: there are no anonymous ones")
+	case len([]rune(k.user)) > 32:
+		return k, Error(1470, "HY000", "String '%s' is too long for user name (should be no longer than 32)", k.user)
+	case len(k.host) > 255:
+		return k, Error(1470, "HY000", "String '%s' is too long for host name (should be no longer than 255)", k.host)
+	case strings.ContainsAny(k.user, "\x00\r\n") || strings.ContainsAny(k.host, "\x00\r\n '"):
+		return k, Error(1396, "HY000", "the name of an account has no line breaks, and its host no blanks: %q", k.String())
+	}
+	return k, nil
+}
+
+// failed is the error of an operation that some accounts do not allow.
+func failed(operation string, names []string) error {
+	return Error(1396, "HY000", "Operation %s failed for %s", operation, strings.Join(names, ","))
+}
+
+// checkOptions refuses what accounts do not have here.
+func checkOptions(n *ast.CreateUser) error {
+	no := func(what string) error {
+		return Error(1235, "42000", "accounts have no %s", what)
+	}
+	for _, u := range n.Users {
+		switch {
+		case u.Auth2 != nil, u.Auth3 != nil, u.AuthInitial != nil:
+			return no("second factors")
+		case u.Auth1 != nil && u.Auth1.RandomPassword:
+			return no("random passwords: choose one")
+		}
+	}
+	switch t := n.TLSOptions; {
+	case len(n.DefaultRoles) > 0:
+		return no("roles")
+	case t != nil && (t.X509 || t.Cipher != "" || t.Issuer != "" || t.Subject != ""):
+		return no("client certificates: REQUIRE SSL asks for TLS")
+	case n.AccountLimits != nil && (n.AccountLimits.MaxQueriesPerHour != nil || n.AccountLimits.MaxUpdatesPerHour != nil ||
+		n.AccountLimits.MaxConnectionsPerHour != nil || n.AccountLimits.MaxUserConnections != nil):
+		return no("limits")
+	case n.PasswordOptions != nil && (n.PasswordOptions.RequireCurrentOptional || n.PasswordOptions.ExpirationTime != nil ||
+		n.PasswordOptions.History != nil || n.PasswordOptions.ReuseInterval != nil ||
+		string(n.PasswordOptions.FailedAttempts.Val) != "0" || n.PasswordOptions.LockTime == nil || string(n.PasswordOptions.LockTime.Val) != "0"):
+		return no("password options: passwords do not expire")
+	case n.Attribute != "":
+		return no("comments and attributes")
+	}
+	return nil
+}
+
+// prove sets what a statement says of how an account proves to be itself.
+func prove(a *account, auth *ast.Authentication) error {
+	if auth == nil {
+		return nil
+	}
+	switch strings.ToLower(auth.Plugin) {
+	case "", nativePlugin, sha2Plugin:
+	default:
+		return Error(1524, "HY000", "Plugin '%s' is not loaded", auth.Plugin)
+	}
+	plugin := strings.ToLower(auth.Plugin)
+	if auth.Identity != "" {
+		return a.identifyAs(plugin, auth.Identity)
+	}
+	return a.identify(plugin, auth.Password)
+}
+
+func (e *Engine) createUsers(ctx *gms.Context, n *ast.CreateUser) error {
+	if err := e.Authorize(ctx, Access{Privilege: PrivilegeCreateUser}); err != nil {
+		return err
+	}
+	if err := checkOptions(n); err != nil {
+		return err
+	}
+	return e.accounts.update(func(all map[accountKey]*account) error {
+		var wrong []string
+		for _, u := range n.Users {
+			k, err := accountNamed(u.AccountName)
+			if err != nil {
+				return err
+			}
+			if all[k] != nil {
+				if n.IfNotExists {
+					ctx.Session.Warn(&gms.Warning{Level: "Note", Code: 3163, Message: fmt.Sprintf("Authorization ID %s already exists.", k)})
+				} else {
+					wrong = append(wrong, k.String())
+				}
+				continue
+			}
+			a := &account{accountKey: k, locked: n.Locked, tls: n.TLSOptions != nil && n.TLSOptions.SSL, grants: grants{}}
+			if err := a.identify("", ""); err != nil {
+				return err
+			}
+			if err := prove(a, u.Auth1); err != nil {
+				return err
+			}
+			if a.open() && a.user != rootUser {
+				ctx.Session.Warn(&gms.Warning{Level: "Note", Code: 1105, Message: fmt.Sprintf("%s has no password, and can log in from this machine alone", k)})
+			}
+			all[k] = a
+		}
+		if len(wrong) > 0 {
+			return failed("CREATE USER", wrong)
+		}
+		return nil
+	})
+}
+
+// alter puts a copy of an account in its place, for root at all its hosts.
+func alter(all map[accountKey]*account, a *account, f func(a *account) error) error {
+	keys := []accountKey{a.accountKey}
+	if a.root() {
+		keys = keys[:0]
+		for k := range all {
+			if k.user == rootUser {
+				keys = append(keys, k)
+			}
+		}
+	}
+	for _, k := range keys {
+		cp := *all[k]
+		cp.grants = maps.Clone(cp.grants)
+		if err := f(&cp); err != nil {
+			return err
+		}
+		all[k] = &cp
+	}
+	return nil
+}
+
+// mayChange says whether one account may change another: itself, and with
+// CREATE USER those that may do no more than itself.
+func mayChange(me, other *account) error {
+	if me.root() {
+		return nil
+	}
+	if me.grants[scope{}]&right(gms.PrivilegeType_CreateUser) == 0 {
+		return denied(me, right(gms.PrivilegeType_CreateUser), "", "")
+	}
+	if other.root() || !me.grants.covers(other.grants) {
+		return Error(1227, "42000", "Access denied; you need each privilege that %s has for this operation", other.accountKey)
+	}
+	return nil
+}
+
+func (e *Engine) alterUsers(ctx *gms.Context, n *ast.CreateUser, optional, lock, unlock, noTLS bool) error {
+	me, err := e.accountOf(ctx)
+	if err != nil {
+		return err
+	}
+	if err := checkOptions(n); err != nil {
+		return err
+	}
+	return e.accounts.update(func(all map[accountKey]*account) error {
+		var wrong []string
+		for _, u := range n.Users {
+			k, err := accountNamed(u.AccountName)
+			if err != nil {
+				return err
+			}
+			a := all[k]
+			// Its password everybody may change, and nothing else.
+			own := a != nil && a.accountKey == me.accountKey && !lock && !unlock && !noTLS && n.TLSOptions == nil
+			if !own {
+				other := a
+				if other == nil {
+					other = &account{}
+				}
+				if err := mayChange(me, other); err != nil {
+					return err
+				}
+			}
+			if a == nil {
+				if optional {
+					ctx.Session.Warn(&gms.Warning{Level: "Note", Code: 3162, Message: fmt.Sprintf("Authorization ID %s does not exist.", k)})
+				} else {
+					wrong = append(wrong, k.String())
+				}
+				continue
+			}
+			if a.root() && lock {
+				return Error(1396, "HY000", "Operation ALTER USER failed for %s: root cannot be locked", k)
+			}
+			err = alter(all, a, func(a *account) error {
+				a.locked = a.locked && !unlock || lock
+				if noTLS {
+					a.tls = false
+				}
+				if n.TLSOptions != nil && n.TLSOptions.SSL {
+					a.tls = true
+				}
+				return prove(a, u.Auth1)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if len(wrong) > 0 {
+			return failed("ALTER USER", wrong)
+		}
+		return nil
+	})
+}
+
+func (e *Engine) dropUsers(ctx *gms.Context, n *ast.DropUser) error {
+	if err := e.Authorize(ctx, Access{Privilege: PrivilegeCreateUser}); err != nil {
+		return err
+	}
+	me, err := e.accountOf(ctx)
+	if err != nil {
+		return err
+	}
+	return e.accounts.update(func(all map[accountKey]*account) error {
+		var wrong []string
+		for _, u := range n.AccountNames {
+			k, err := accountNamed(u)
+			if err != nil {
+				return err
+			}
+			a := all[k]
+			switch {
+			case a == nil && n.IfExists:
+				ctx.Session.Warn(&gms.Warning{Level: "Note", Code: 3162, Message: fmt.Sprintf("Authorization ID %s does not exist.", k)})
+				continue
+			case a == nil:
+				wrong = append(wrong, k.String())
+				continue
+			case a.root():
+				return Error(1396, "HY000", "Operation DROP USER failed for %s: root is always there", k)
+			}
+			if err := mayChange(me, a); err != nil {
+				return err
+			}
+			delete(all, k)
+		}
+		if len(wrong) > 0 {
+			return failed("DROP USER", wrong)
+		}
+		return nil
+	})
+}
+
+func (e *Engine) renameUsers(ctx *gms.Context, n *ast.RenameUser) error {
+	if err := e.Authorize(ctx, Access{Privilege: PrivilegeCreateUser}); err != nil {
+		return err
+	}
+	me, err := e.accountOf(ctx)
+	if err != nil {
+		return err
+	}
+	return e.accounts.update(func(all map[accountKey]*account) error {
+		var wrong []string
+		for _, r := range n.Accounts {
+			from, err := accountNamed(r.From)
+			if err != nil {
+				return err
+			}
+			to, err := accountNamed(r.To)
+			if err != nil {
+				return err
+			}
+			a := all[from]
+			if a == nil || all[to] != nil || a.root() || to.user == rootUser {
+				wrong = append(wrong, from.String())
+				continue
+			}
+			if err := mayChange(me, a); err != nil {
+				return err
+			}
+			cp := *a
+			cp.accountKey = to
+			delete(all, from)
+			all[to] = &cp
+		}
+		if len(wrong) > 0 {
+			return failed("RENAME USER", wrong)
+		}
+		return nil
+	})
+}
+
+// privilegeTypes are the parser's privileges that there are here too.
+var privilegeTypes = map[ast.PrivilegeType]gms.PrivilegeType{
+	ast.PrivilegeType_Alter:                 gms.PrivilegeType_Alter,
+	ast.PrivilegeType_AlterRoutine:          gms.PrivilegeType_AlterRoutine,
+	ast.PrivilegeType_Create:                gms.PrivilegeType_Create,
+	ast.PrivilegeType_CreateRole:            gms.PrivilegeType_CreateRole,
+	ast.PrivilegeType_CreateRoutine:         gms.PrivilegeType_CreateRoutine,
+	ast.PrivilegeType_CreateTablespace:      gms.PrivilegeType_CreateTablespace,
+	ast.PrivilegeType_CreateTemporaryTables: gms.PrivilegeType_CreateTempTable,
+	ast.PrivilegeType_CreateUser:            gms.PrivilegeType_CreateUser,
+	ast.PrivilegeType_CreateView:            gms.PrivilegeType_CreateView,
+	ast.PrivilegeType_Delete:                gms.PrivilegeType_Delete,
+	ast.PrivilegeType_Drop:                  gms.PrivilegeType_Drop,
+	ast.PrivilegeType_DropRole:              gms.PrivilegeType_DropRole,
+	ast.PrivilegeType_Event:                 gms.PrivilegeType_Event,
+	ast.PrivilegeType_Execute:               gms.PrivilegeType_Execute,
+	ast.PrivilegeType_File:                  gms.PrivilegeType_File,
+	ast.PrivilegeType_GrantOption:           gms.PrivilegeType_GrantOption,
+	ast.PrivilegeType_Index:                 gms.PrivilegeType_Index,
+	ast.PrivilegeType_Insert:                gms.PrivilegeType_Insert,
+	ast.PrivilegeType_LockTables:            gms.PrivilegeType_LockTables,
+	ast.PrivilegeType_Process:               gms.PrivilegeType_Process,
+	ast.PrivilegeType_References:            gms.PrivilegeType_References,
+	ast.PrivilegeType_Reload:                gms.PrivilegeType_Reload,
+	ast.PrivilegeType_ReplicationClient:     gms.PrivilegeType_ReplicationClient,
+	ast.PrivilegeType_ReplicationSlave:      gms.PrivilegeType_ReplicationSlave,
+	ast.PrivilegeType_Select:                gms.PrivilegeType_Select,
+	ast.PrivilegeType_ShowDatabases:         gms.PrivilegeType_ShowDB,
+	ast.PrivilegeType_ShowView:              gms.PrivilegeType_ShowView,
+	ast.PrivilegeType_Shutdown:              gms.PrivilegeType_Shutdown,
+	ast.PrivilegeType_Super:                 gms.PrivilegeType_Super,
+	ast.PrivilegeType_Trigger:               gms.PrivilegeType_Trigger,
+	ast.PrivilegeType_Update:                gms.PrivilegeType_Update,
+}
+
+// privilegesOf are those that a statement lists, for a scope.
+func privilegesOf(list []ast.Privilege, s scope) (r rights, err error) {
+	for _, p := range list {
+		if len(p.Columns) > 0 {
+			return 0, Error(1235, "42000", "privileges are for whole tables, not for columns: make a view of the columns, and grant that")
+		}
+		switch p.Type {
+		case ast.PrivilegeType_All:
+			r |= s.all()
+			continue
+		case ast.PrivilegeType_Usage:
+			continue
+		case ast.PrivilegeType_Dynamic:
+			return 0, Error(3929, "HY000", "Dynamic privilege '%s' is not registered with the server.", strings.ToUpper(p.DynamicName))
+		}
+		t, ok := privilegeTypes[p.Type]
+		if !ok {
+			return 0, errIllegalGrant
+		}
+		if right(t)&^grantOption&^s.all() != 0 {
+			if s.table == "" {
+				return 0, Error(1221, "HY000", "Incorrect usage of DB GRANT and GLOBAL PRIVILEGES")
+			}
+			return 0, errIllegalGrant
+		}
+		r |= right(t)
+	}
+	return r, nil
+}
+
+var errIllegalGrant = Error(1144, "42000", "Illegal GRANT/REVOKE command; please consult the manual to see which privileges can be used")
+
+// scopeNamed is what a statement grants privileges for.
+func (e *Engine) scopeNamed(ctx *gms.Context, kind ast.GrantObjectType, l ast.PrivilegeLevel) (scope, error) {
+	if kind != ast.GrantObjectType_Any && kind != ast.GrantObjectType_Table {
+		return scope{}, Error(1235, "42000", "there are no grants for procedures and functions: CALL weir.… needs the privileges of what it does")
+	}
+	if l.Database == "*" {
+		if l.TableRoutine != "*" {
+			return scope{}, errIllegalGrant
+		}
+		return scope{}, nil
+	}
+	// A wildcard in a database's name is one that nobody expects; clients write
+	// it with a backslash where they mean the character.
+	db := strings.NewReplacer(`\_`, "_", `\%`, "%").Replace(l.Database)
+	if db == l.Database && strings.Contains(db, "%") {
+		return scope{}, Error(1235, "42000", "a grant names one database, and no pattern of names: %s", db)
+	}
+	if db == "" {
+		if db = ctx.GetCurrentDatabase(); db == "" {
+			return scope{}, Error(1046, "3D000", "No database selected")
+		}
+	}
+	switch strings.ToLower(db) {
+	case infoSchema, perfSchema, mysqlSchema:
+		return scope{}, Error(1044, "42000", "Access denied for user '%s'@'%s' to database '%s'", ctx.Client().User, ctx.Client().Address, db)
+	}
+	if l.TableRoutine == "*" {
+		return scopeOf(db, ""), nil
+	}
+	return scopeOf(db, l.TableRoutine), nil
+}
+
+// mayGrant says whether an account may give privileges to others, or take them.
+func mayGrant(me *account, s scope, r rights) error {
+	if me.root() {
+		return nil
+	}
+	if m := (r | grantOption) &^ me.grants.on(s.database, s.table); m != 0 {
+		switch {
+		case s.database == "":
+			return Error(1045, "28000", "Access denied for user %s: to grant privileges, hold them WITH GRANT OPTION", me.accountKey)
+		case s.table == "":
+			return Error(1044, "42000", "Access denied for user %s to database '%s'", me.accountKey, s.database)
+		}
+		return Error(1142, "42000", "GRANT command denied to user %s for table '%s'", me.accountKey, s.table)
+	}
+	return nil
+}
+
+// thereIs says whether a table has a name.
+func (e *Engine) thereIs(ctx *gms.Context, database, table string) bool {
+	db, err := e.opts.Provider.Database(ctx, database)
+	if err != nil {
+		return false
+	}
+	_, ok, err := db.GetTableInsensitive(ctx, table)
+	if ok || err != nil { // a view that is being built is there
+		return true
+	}
+	if v, is := db.(gms.ViewDatabase); is {
+		_, ok, _ = v.GetViewDefinition(ctx, table)
+	}
+	return ok
+}
+
+func (e *Engine) grant(ctx *gms.Context, n *ast.GrantPrivilege) error {
+	me, err := e.accountOf(ctx)
+	if err != nil {
+		return err
+	}
+	if n.As != nil {
+		return Error(1235, "42000", "GRANT … AS is not supported")
+	}
+	s, err := e.scopeNamed(ctx, n.ObjectType, n.PrivilegeLevel)
+	if err != nil {
+		return err
+	}
+	r, err := privilegesOf(n.Privileges, s)
+	if err != nil {
+		return err
+	}
+	if n.WithGrantOption {
+		r |= grantOption
+	}
+	if err := mayGrant(me, s, r); err != nil {
+		return err
+	}
+	if s.table != "" && r&right(gms.PrivilegeType_Create) == 0 && !e.thereIs(ctx, s.database, s.table) {
+		return Error(1146, "42S02", "Table '%s.%s' doesn't exist", s.database, s.table)
+	}
+	return e.accounts.update(func(all map[accountKey]*account) error {
+		for _, to := range n.To {
+			k, err := accountNamed(to)
+			if err != nil {
+				return err
+			}
+			a := all[k]
+			if a == nil {
+				return Error(1410, "42000", "You are not allowed to create a user with GRANT: CREATE USER makes %s", k)
+			}
+			if a.root() {
+				continue // which has all there is
+			}
+			if err := alter(all, a, func(a *account) error {
+				if r != 0 {
+					a.grants[s] |= r
+				}
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (e *Engine) revoke(ctx *gms.Context, n *ast.RevokePrivilege) error {
+	me, err := e.accountOf(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := e.scopeNamed(ctx, n.ObjectType, n.PrivilegeLevel)
+	if err != nil {
+		return err
+	}
+	r, err := privilegesOf(n.Privileges, s)
+	if err != nil {
+		return err
+	}
+	if err := mayGrant(me, s, r&^grantOption); err != nil {
+		return err
+	}
+	return e.accounts.update(func(all map[accountKey]*account) error {
+		for _, from := range n.From {
+			k, err := accountNamed(from)
+			if err != nil {
+				return err
+			}
+			a := all[k]
+			switch {
+			case a == nil:
+				return Error(1141, "42000", "There is no such grant defined for user '%s' on host '%s'", k.user, k.host)
+			case a.root():
+				return Error(1396, "HY000", "Operation REVOKE failed for %s: root keeps all its privileges", k)
+			case a.grants[s] == 0 && s.table != "":
+				return Error(1147, "42000", "There is no such grant defined for user '%s' on host '%s' on table '%s'", k.user, k.host, s.table)
+			case a.grants[s] == 0 && s.database != "":
+				return Error(1141, "42000", "There is no such grant defined for user '%s' on host '%s'", k.user, k.host)
+			}
+			if err := alter(all, a, func(a *account) error {
+				if a.grants[s] &^= r; a.grants[s] == 0 {
+					delete(a.grants, s)
+				}
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (e *Engine) revokeAll(ctx *gms.Context, n *ast.RevokeAllPrivileges) error {
+	if err := e.Authorize(ctx, Access{Privilege: PrivilegeCreateUser}); err != nil {
+		return err
+	}
+	me, err := e.accountOf(ctx)
+	if err != nil {
+		return err
+	}
+	return e.accounts.update(func(all map[accountKey]*account) error {
+		var wrong []string
+		for _, from := range n.From {
+			k, err := accountNamed(from)
+			if err != nil {
+				return err
+			}
+			a := all[k]
+			if a == nil || a.root() {
+				wrong = append(wrong, k.String())
+				continue
+			}
+			if err := mayChange(me, a); err != nil {
+				return err
+			}
+			if err := alter(all, a, func(a *account) error {
+				clear(a.grants)
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		if len(wrong) > 0 {
+			return Error(1269, "HY000", "Can't revoke all privileges for one or more of the requested users: %s", strings.Join(wrong, ","))
+		}
+		return nil
+	})
+}
+
+// showGrants is SHOW GRANTS: everybody may see their own.
+func (e *Engine) showGrants(session gms.Session, n *ast.ShowGrants) (Statement, error) {
+	if len(n.Using) > 0 {
+		return nil, Error(1235, "42000", "there are no roles: leave USING out")
+	}
+	var k accountKey
+	own := n.For == nil || n.CurrentUser
+	if session != nil {
+		k = accountKey{session.Client().User, session.Client().Address}
+	}
+	if !own {
+		var err error
+		if k, err = accountNamed(*n.For); err != nil {
+			return nil, err
+		}
+	}
+	schema := gms.Schema{{Name: "Grants for " + k.user + "@" + k.host, Type: types.LongText}}
+	return &accountStatement{e: e, schema: schema, run: func(ctx *gms.Context) ([]gms.Row, error) {
+		a, err := e.shown(ctx, k, own)
+		if err != nil {
+			return nil, err
+		}
+		to := " TO " + gms.QuoteIdentifier(a.user) + "@" + gms.QuoteIdentifier(a.host)
+		var rows []gms.Row
+		if a.grants[scope{}] == 0 {
+			rows = append(rows, gms.Row{"GRANT USAGE ON *.*" + to})
+		}
+		for _, s := range a.grants.scopes() {
+			r := a.grants[s]
+			names := make([]string, 0, 4)
+			for _, p := range (r &^ grantOption).list() {
+				names = append(names, p.String())
+			}
+			what := strings.Join(names, ", ")
+			switch r &^ grantOption {
+			case 0:
+				what = "USAGE"
+			case s.all():
+				what = "ALL PRIVILEGES"
+			}
+			text := "GRANT " + what + " ON " + s.String() + to
+			if r&grantOption != 0 {
+				text += " WITH GRANT OPTION"
+			}
+			rows = append(rows, gms.Row{text})
+		}
+		return rows, nil
+	}}, nil
+}
+
+// shown is an account whose grants or definition the account of ctx may see.
+func (e *Engine) shown(ctx *gms.Context, k accountKey, own bool) (*account, error) {
+	me, err := e.accountOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if own || k == me.accountKey {
+		return me, nil
+	}
+	if !administers(me) {
+		return nil, denied(me, right(gms.PrivilegeType_Select), mysqlSchema, "")
+	}
+	if a := e.accounts.get(k); a != nil {
+		return a, nil
+	}
+	return nil, Error(1141, "42000", "There is no such grant defined for user '%s' on host '%s'", k.user, k.host)
+}
+
+// showCreateUser is SHOW CREATE USER: with the hashes, so that an account can
+// be made again on another server.
+func showCreateUser(e *Engine, ctx *gms.Context, m []string) ([]gms.Row, error) {
+	own := strings.TrimSpace(m[1]) == "" || ofCurrent.MatchString(strings.TrimSpace(m[1]))
+	var k accountKey
+	if !own {
+		stmt, err := ast.Parse("CREATE USER " + m[1])
+		n, ok := stmt.(*ast.CreateUser)
+		if err != nil || !ok || len(n.Users) != 1 {
+			return nil, Error(1064, "42000", mysqlSyntaxError+"SHOW CREATE USER takes one account")
+		}
+		if k, err = accountNamed(n.Users[0].AccountName); err != nil {
+			return nil, err
+		}
+	}
+	a, err := e.shown(ctx, k, own)
+	if err != nil {
+		return nil, err
+	}
+	text := "CREATE USER " + gms.QuoteIdentifier(a.user) + "@" + gms.QuoteIdentifier(a.host)
+	switch {
+	case a.plugin == sha2Plugin && a.sha2 != "":
+		text += " IDENTIFIED WITH '" + sha2Plugin + "' AS '" + quoteText(a.sha2) + "'"
+	case a.native != "":
+		text += " IDENTIFIED WITH '" + nativePlugin + "' AS '" + a.native + "'"
+	}
+	if a.tls {
+		text += " REQUIRE SSL"
+	}
+	if a.locked {
+		text += " ACCOUNT LOCK"
+	}
+	return []gms.Row{{text}}, nil
+}
