@@ -3,7 +3,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -111,6 +114,8 @@ type serveCommand struct {
 	Schema     []string   `placeholder:"FILE" help:"SQL to run at each start before the server is ready, such as CREATE STREAM IF NOT EXISTS; may be repeated."`
 	Durability durability `default:"100ms" placeholder:"100ms|always" help:"How long an acknowledged event may wait for its fsync: an interval, or 'always' for an fsync before each acknowledgement, which is much slower (${default})."`
 	Password   string     `help:"Password of user root for SQL and for publishers, required to listen beyond 127.0.0.1. Prefer the environment variable: other users of the machine can see flags."`
+	TLSCert    string     `name:"tls-cert" placeholder:"FILE" help:"Certificate, in PEM, for TLS on all three listeners; it is read again when it changes."`
+	TLSKey     string     `name:"tls-key" placeholder:"FILE" help:"Its key."`
 	LogLevel   string     `default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
 	LogFormat  string     `default:"text" enum:"text,json" placeholder:"FORMAT" help:"text or json, on stderr (${default})."`
 }
@@ -133,6 +138,8 @@ func (c *serveCommand) Run(ctx context.Context, to output) error {
 		Schema:   schema,
 		Sync:     time.Duration(c.Durability),
 		Password: c.Password,
+		TLSCert:  c.TLSCert,
+		TLSKey:   c.TLSKey,
 		Version:  versionOf(version),
 		Logger:   newLogger(to.err, c.LogFormat, level),
 	})
@@ -185,7 +192,9 @@ type publishCommand struct {
 	Stream   string   `arg:"" help:"Stream to publish to: a name, or database.name."`
 	Files    []string `arg:"" optional:"" name:"file" help:"Files with one event on each line, plain or gzipped; - is standard input, as is no file at all."`
 	NATS     string   `name:"nats" default:"127.0.0.1:4222" placeholder:"ADDR" help:"Where weir serve listens for publishers (${default})."`
-	Password string   `help:"Password of user root, if the server asks for one. Prefer the environment variable."`
+	User     string   `default:"root" placeholder:"NAME" help:"Who publishes (${default})."`
+	Password string   `help:"Password of the user, if the server asks for one. Prefer the environment variable."`
+	TLSCA    string   `name:"tls-ca" placeholder:"FILE" help:"Check the server's certificate against those of this file; by default the system's. For TLS the address is tls://host:port."`
 	Subject  string   `help:"Publish to this subject; by default the stream's first without wildcards."`
 	Rate     int      `placeholder:"N" help:"Publish at most this many events a second; by default as many as the server takes."`
 	As       string   `placeholder:"NAME" help:"Know the input by this name, and not by its first lines. Standard input needs one to be published once."`
@@ -211,7 +220,9 @@ func (c *publishCommand) Run(ctx context.Context, to output) error {
 	}
 	return load.Run(ctx, load.Config{
 		URL:      c.NATS,
+		User:     c.User,
 		Password: c.Password,
+		CAFile:   c.TLSCA,
 		Stream:   c.Stream,
 		Files:    files,
 		Subject:  c.Subject,
@@ -225,7 +236,8 @@ func (c *publishCommand) Run(ctx context.Context, to output) error {
 }
 
 type healthCommand struct {
-	HTTP string `name:"http" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Where the server listens for HTTP (${default})."`
+	HTTP    string `name:"http" default:"127.0.0.1:8080" placeholder:"ADDR" help:"Where the server listens for HTTP (${default})."`
+	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"The certificate that the server has."`
 }
 
 // healthTimeout is below what container runtimes give a health check.
@@ -235,11 +247,16 @@ const healthTimeout = 5 * time.Second
 func (c *healthCommand) Run(ctx context.Context, to output) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.HTTP+"/readyz", nil)
+	scheme, client := "http", http.DefaultClient
+	if c.TLSCert != "" {
+		// The certificate is of a name by which others know the machine.
+		scheme, client = "https", &http.Client{Transport: &http.Transport{TLSClientConfig: sameCertificate(c.TLSCert)}}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+c.HTTP+"/readyz", nil)
 	if err != nil {
 		return err
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := client.Do(req)
 	if err != nil {
 		return err
 	}
@@ -253,6 +270,25 @@ func (c *healthCommand) Run(ctx context.Context, to output) error {
 	}
 	fmt.Fprint(to.out, string(answer))
 	return nil
+}
+
+// sameCertificate lets a client talk to whoever has the certificate of a file.
+func sameCertificate(file string) *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: true, // and VerifyConnection in its place
+		VerifyConnection: func(s tls.ConnectionState) error {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			block, _ := pem.Decode(text)
+			if block == nil || len(s.PeerCertificates) == 0 || !bytes.Equal(block.Bytes, s.PeerCertificates[0].Raw) {
+				return fmt.Errorf("the server has another certificate than %s", file)
+			}
+			return nil
+		},
+	}
 }
 
 type versionCommand struct{}

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -34,6 +35,9 @@ const (
 	// closeTimeout bounds the wait for our own connection to send what is
 	// under way before the server stops.
 	closeTimeout = 5 * time.Second
+
+	// tlsTimeout bounds a handshake.
+	tlsTimeout = 10 * time.Second
 
 	// faultMemory is how long an event that was not stored counts against the
 	// server's health when nobody publishes another.
@@ -69,11 +73,12 @@ var deniedPublish = []string{
 
 // Config says how the embedded server runs.
 type Config struct {
-	Dir      string        // JetStream's store directory
-	Addr     string        // host:port for publishers; port 0 picks a free one
-	Sync     time.Duration // an acknowledged event's longest wait for its fsync; 0 means an fsync before each ack
-	Password string        // of user root; "" lets anyone in
-	Logger   *slog.Logger
+	Dir    string        // JetStream's store directory
+	Addr   string        // host:port for publishers; port 0 picks a free one
+	Sync   time.Duration // an acknowledged event's longest wait for its fsync; 0 means an fsync before each ack
+	Login  Login         // nil lets anyone in as root
+	TLS    *tls.Config   // nil offers none; else every client must use it
+	Logger *slog.Logger
 }
 
 // A Server is the embedded server; it implements views.Broker.
@@ -104,6 +109,8 @@ type Server struct {
 	blocksMin  uint64        // records that are worth a look at the log's blocks
 	fromBlocks atomic.Uint64 // records that were read from them
 
+	access *access
+
 	reconnect struct {
 		sync.Mutex
 		c chan struct{} // closed and replaced each time nc is connected anew
@@ -123,6 +130,7 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
+	s.access = &access{server: s}
 	s.reconnect.c = make(chan struct{})
 	opts, err := s.options()
 	if err != nil {
@@ -177,27 +185,25 @@ func (s *Server) options() (*natsserver.Options, error) {
 		JetStreamMaxStore:      store,
 		SyncInterval:           s.cfg.Sync,
 		SyncAlways:             s.cfg.Sync == 0,
-		Users: []*natsserver.User{
+	}
+	if s.cfg.TLS != nil {
+		opts.TLS, opts.TLSConfig, opts.TLSTimeout = true, s.cfg.TLS, tlsTimeout.Seconds()
+	}
+	if s.cfg.Login != nil {
+		opts.CustomClientAuthentication = s.access
+	} else {
+		opts.NoAuthUser = externalUser
+		opts.Users = []*natsserver.User{
 			{
 				Username:               internalUser,
 				Password:               s.password,
 				AllowedConnectionTypes: map[string]struct{}{"IN_PROCESS": {}},
 			},
-			{
-				Username: externalUser,
-				Password: s.cfg.Password,
-				Permissions: &natsserver.Permissions{
-					Publish:   &natsserver.SubjectPermission{Deny: deniedPublish},
-					Subscribe: &natsserver.SubjectPermission{Deny: []string{internalInbox + ".>"}},
-				},
-			},
-		},
+			{Username: externalUser, Permissions: rootPermissions()},
+		}
 	}
 	if port == 0 {
 		opts.Port = natsserver.RANDOM_PORT
-	}
-	if s.cfg.Password == "" {
-		opts.NoAuthUser = externalUser
 	}
 	return opts, nil
 }

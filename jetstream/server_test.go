@@ -151,8 +151,15 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
+type rootAccount struct{}
+
+func (rootAccount) Root() bool             { return true }
+func (rootAccount) Rights() (Rights, bool) { return Rights{}, true }
+
 func TestPassword(t *testing.T) {
-	s := open(t, Config{Password: "secret"})
+	s := open(t, Config{Login: func(user, password, _ string, _ bool) (Account, bool) {
+		return rootAccount{}, user == "root" && password == "secret"
+	}})
 	mustCreate(t, s, "a")
 	for _, test := range []struct {
 		name string

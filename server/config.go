@@ -20,7 +20,9 @@ type Config struct {
 	HTTP     string        // host:port for health checks; port 0 picks a free one
 	Schema   []Script      // applied in order before the instance is ready
 	Sync     time.Duration // an acknowledged event's longest wait for its fsync; 0 means an fsync before each ack
-	Password string        // of user root, for SQL and for publishers; "" asks for none
+	Password string        // of user root, for SQL and for publishers; "" is the one that was set, or none
+	TLSCert  string        // file with the certificate of all listeners; "" is no TLS
+	TLSKey   string        // file with its key
 	Version  string        // of weir
 	Logger   *slog.Logger
 	Clock    views.Clock // of the batch layer; nil is the time of day
@@ -63,28 +65,33 @@ func (c Config) Validate() error {
 	if c.Sync < 0 {
 		return fmt.Errorf("--durability %v: give an interval such as 100ms, or always", c.Sync)
 	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return errTLSFiles
+	}
 	for _, l := range c.listeners() {
-		if err := l.validate(c.Password); err != nil {
+		if err := l.validate(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// validate refuses an address that others can reach but that asks no password.
-func (l listener) validate(password string) error {
-	host, port, err := net.SplitHostPort(l.addr)
+// validate refuses what is no address.
+func (l listener) validate() error {
+	_, port, err := net.SplitHostPort(l.addr)
 	if err != nil {
 		return fmt.Errorf("%s %q: give it as host:port, such as 127.0.0.1:0", l.flag, l.addr)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("%s %q: the port must be a number from 0 to 65535", l.flag, l.addr)
 	}
-	if password == "" && !loopback(host) {
-		return fmt.Errorf("%s %s can be reached from other machines: set a password for user root "+
-			"with WEIR_PASSWORD or --password, or listen on 127.0.0.1", l.flag, l.addr)
-	}
 	return nil
+}
+
+// local reports whether only this machine can reach what listens on l.
+func (l listener) local() bool {
+	host, _, err := net.SplitHostPort(l.addr)
+	return err == nil && loopback(host)
 }
 
 // loopback reports whether host surely names this machine alone. Other names

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,10 +43,14 @@ func (s *status) ready(ends Endpoints) {
 func (s *status) watch(healthy func() error) { s.healthy.Store(&healthy) }
 
 // listenHTTP opens the listener; Serve answers on it.
-func listenHTTP(ctx context.Context, addr string, st *status, version string, logger *slog.Logger) (*http.Server, net.Listener, error) {
+func listenHTTP(ctx context.Context, addr string, config *tls.Config, st *status, version string, logger *slog.Logger) (*http.Server, net.Listener, error) {
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--http %s: %w", addr, err)
+	}
+	if config != nil {
+		config.NextProtos = []string{"http/1.1"}
+		ln = tls.NewListener(ln, config)
 	}
 	return &http.Server{
 		Handler:           handler(st, version),

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -41,6 +42,9 @@ type Instance struct {
 	log    *slog.Logger
 	status status
 	ends   Endpoints
+	tls    *tls.Config // nil is none
+
+	defined func() // called after streams and views were made, altered or dropped
 
 	stop    context.CancelFunc
 	group   *errgroup.Group
@@ -123,10 +127,17 @@ func (i *Instance) start(ctx context.Context) error {
 	if err := i.openDir(); err != nil {
 		return err
 	}
+	accounts, err := i.startAccounts(ctx)
+	if err != nil {
+		return err
+	}
 	for _, l := range i.cfg.listeners() {
 		if err := l.probe(ctx); err != nil {
 			return err
 		}
+	}
+	if i.tls, err = tlsConfig(i.cfg.TLSCert, i.cfg.TLSKey, i.log); err != nil {
+		return err
 	}
 	if err := i.startHTTP(ctx); err != nil {
 		return err
@@ -135,11 +146,11 @@ func (i *Instance) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	engine, err := i.startEngine(ctx, compiler)
+	engine, err := i.startEngine(ctx, compiler, accounts)
 	if err != nil {
 		return err
 	}
-	mysql, err := i.startMySQL(ctx, engine, compiler)
+	mysql, err := i.startMySQL(ctx, engine, compiler, accounts)
 	if err != nil {
 		return err
 	}
@@ -178,32 +189,73 @@ func (l listener) probe(ctx context.Context) error {
 }
 
 func (i *Instance) startHTTP(ctx context.Context) error {
-	srv, ln, err := listenHTTP(ctx, i.cfg.HTTP, &i.status, i.cfg.Version, i.log)
+	srv, ln, err := listenHTTP(ctx, i.cfg.HTTP, i.tls.Clone(), &i.status, i.cfg.Version, i.log)
 	if err != nil {
 		return err
 	}
-	i.ends.HTTP = "http://" + reachable(ln.Addr().String())
+	i.ends.HTTP = scheme("http", "https", i.tls) + reachable(ln.Addr().String())
 	i.group.Go(func() error { return serveHTTP(srv, ln) })
 	i.push("http", func(ctx context.Context) error { return stopHTTP(ctx, srv) })
 	return nil
 }
 
+// scheme begins the address of a listener.
+func scheme(plain, secure string, config *tls.Config) string {
+	if config == nil {
+		return plain + "://"
+	}
+	return secure + "://"
+}
+
+// startReviews has clients of NATS get what rights they have now when accounts
+// or streams change.
+func (i *Instance) startReviews(ctx context.Context, broker *jetstream.Server, accounts *natsAccounts) {
+	again := make(chan struct{}, 1)
+	review := func() {
+		select {
+		case again <- struct{}{}:
+		default: // one is due that sees this change too
+		}
+	}
+	accounts.accounts.OnChange(review)
+	i.defined = review
+	ended := make(chan struct{})
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-again:
+				broker.Review()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	i.push("rights", func(context.Context) error {
+		cancel()
+		<-ended
+		return nil
+	})
+}
+
 // startEngine opens the log and the views over it.
-func (i *Instance) startEngine(ctx context.Context, compiler *sql.Compiler) (*views.Engine, error) {
+func (i *Instance) startEngine(ctx context.Context, compiler *sql.Compiler, accounts *natsAccounts) (*views.Engine, error) {
 	i.status.wait("starting: opening the log")
 	broker, err := jetstream.Open(ctx, jetstream.Config{
-		Dir:      filepath.Join(i.cfg.Dir, "log"),
-		Addr:     i.cfg.NATS,
-		Sync:     i.cfg.Sync,
-		Password: i.cfg.Password,
-		Logger:   i.log,
+		Dir:    filepath.Join(i.cfg.Dir, "log"),
+		Addr:   i.cfg.NATS,
+		Sync:   i.cfg.Sync,
+		Login:  accounts.login,
+		TLS:    i.tls.Clone(),
+		Logger: i.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	i.push("log", func(context.Context) error { return broker.Close() })
 	i.status.watch(broker.Healthy)
-	i.ends.NATS = "nats://" + reachable(broker.Addr())
+	i.ends.NATS = scheme("nats", "tls", i.tls) + reachable(broker.Addr())
 
 	i.status.wait("starting: recovering the views")
 	engine, err := views.Open(ctx, views.Config{
@@ -217,16 +269,20 @@ func (i *Instance) startEngine(ctx context.Context, compiler *sql.Compiler) (*vi
 		return nil, fmt.Errorf("open views: %w", err)
 	}
 	i.push("views", func(context.Context) error { return engine.Close() })
+	accounts.open(engine)
+	i.startReviews(ctx, broker, accounts)
 	return engine, nil
 }
 
 // startMySQL answers MySQL clients from here on, so that a schema that takes
 // long to apply can be watched in weir.jobs.
-func (i *Instance) startMySQL(ctx context.Context, engine *views.Engine, compiler *sql.Compiler) (*sql.Server, error) {
+func (i *Instance) startMySQL(ctx context.Context, engine *views.Engine, compiler *sql.Compiler, accounts *natsAccounts) (*sql.Server, error) {
 	mysql, err := sql.Listen(sql.Config{
 		Addr:     i.cfg.MySQL,
 		Dir:      i.cfg.Dir,
-		Password: i.cfg.Password,
+		Accounts: accounts.accounts,
+		TLS:      i.tls.Clone(),
+		Defined:  i.defined,
 		Engine:   engine,
 		Compiler: compiler,
 		Version:  i.cfg.Version,

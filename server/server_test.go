@@ -218,6 +218,30 @@ func TestStopBeforeReady(t *testing.T) {
 	}
 }
 
+// What others can reach asks for a password.
+func TestOpenToOthers(t *testing.T) {
+	dir := t.TempDir()
+	for _, set := range []func(*server.Config){
+		func(c *server.Config) { c.MySQL = "0.0.0.0:0" },
+		func(c *server.Config) { c.NATS = ":0" },
+		func(c *server.Config) { c.HTTP = "weir.example:80" },
+	} {
+		cfg := config(dir)
+		set(&cfg)
+		if _, err := server.Start(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "set a password") {
+			t.Errorf("got %v, want a word about the password", err)
+		}
+	}
+	cfg := config(dir)
+	cfg.Schema = []server.Script{{Name: "set", Text: "SET PASSWORD FOR root@localhost = 'x';"}}
+	if err := start(t, cfg).Stop(); err != nil {
+		t.Fatal(err)
+	}
+	cfg = config(dir)
+	cfg.MySQL = "0.0.0.0:0"
+	start(t, cfg) // with the password that was set
+}
+
 func TestValidate(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -227,10 +251,7 @@ func TestValidate(t *testing.T) {
 		{"loopback", func(*server.Config) {}, ""},
 		{"localhost", func(c *server.Config) { c.MySQL = "localhost:0" }, ""},
 		{"IPv6 loopback", func(c *server.Config) { c.NATS = "[::1]:0" }, ""},
-		{"all interfaces", func(c *server.Config) { c.MySQL = "0.0.0.0:0" }, "set a password"},
-		{"all interfaces, short", func(c *server.Config) { c.NATS = ":0" }, "set a password"},
-		{"another host", func(c *server.Config) { c.HTTP = "weir.example:80" }, "set a password"},
-		{"with a password", func(c *server.Config) { c.MySQL, c.Password = "0.0.0.0:0", "x" }, ""},
+		{"half of TLS", func(c *server.Config) { c.TLSCert = "cert.pem" }, "--tls-key"},
 		{"no port", func(c *server.Config) { c.HTTP = "127.0.0.1" }, "host:port"},
 		{"named port", func(c *server.Config) { c.HTTP = "127.0.0.1:http" }, "number"},
 		{"no directory", func(c *server.Config) { c.Dir = "" }, "--data"},

@@ -34,13 +34,11 @@ import (
 
 // Config says what a Server serves and where.
 type Config struct {
-	Addr     string // host:port; port 0 picks a free one
-	Dir      string // data directory; the server uses tables.db and users.json in it
-	Password string // of user root; "" is the one that was set, or none
-
-	TLS        *tls.Config // nil offers none
-	RequireTLS bool        // refuse to let anyone in without it
-
+	Addr     string      // host:port; port 0 picks a free one
+	Dir      string      // data directory; the server uses tables.db and users.json in it
+	Accounts *Accounts   // nil are those of Dir
+	Defined  func()      // called after streams and views were made, altered or dropped; may be nil
+	TLS      *tls.Config // nil offers none; else who comes from another machine must use it
 	Engine   *views.Engine
 	Compiler *Compiler // the engine's own
 	Version  string    // weir's own version
@@ -74,6 +72,11 @@ type Server struct {
 
 // Listen opens the tables and the listener; Serve answers on it.
 func Listen(cfg Config) (_ *Server, err error) {
+	if cfg.Accounts == nil {
+		if cfg.Accounts, err = OpenAccounts(cfg.Dir, ""); err != nil {
+			return nil, err
+		}
+	}
 	s := &Server{cfg: cfg, compiler: cfg.Compiler}
 	if s.tables, err = tables.Open(filepath.Join(cfg.Dir, "tables.db")); err != nil {
 		return nil, err
@@ -85,8 +88,8 @@ func Listen(cfg Config) (_ *Server, err error) {
 	}()
 	s.provider = newProvider(s)
 	s.engine, err = gmsx.New(gmsx.Options{
-		Provider: s.provider, DefaultDatabase: views.DefaultDatabase, Password: cfg.Password, Users: usersFile{cfg.Dir},
-		TLS: cfg.TLS, RequireTLS: cfg.RequireTLS,
+		Provider: s.provider, DefaultDatabase: views.DefaultDatabase, Accounts: cfg.Accounts.as,
+		TLS: cfg.TLS, RemoteTLS: cfg.TLS != nil,
 		ParseHook: s.parse, RewriteHook: s.rewrite, Build: s.build, Direct: s.direct,
 		Functions:   append(scalarFunctions(), hopInQueries(), waitFunction(cfg.Engine, s.mayRead)),
 		Aggregates:  ownAggregates(),

@@ -107,6 +107,17 @@ func (st *statement) Access() gmsx.Access {
 
 // RowIter implements gmsx.Statement: it runs the statement.
 func (st *statement) RowIter(ctx *gms.Context) (gms.RowIter, error) {
+	rows, err := st.do(ctx)
+	switch st.parsed.(type) {
+	case *ddl.CreateStream, *ddl.DropStream, *ddl.CreateView, *ddl.DropView, *ddl.AlterView:
+		if f := st.server.cfg.Defined; f != nil {
+			f()
+		}
+	}
+	return rows, err
+}
+
+func (st *statement) do(ctx *gms.Context) (gms.RowIter, error) {
 	switch p := st.parsed.(type) {
 	case *ddl.CreateStream:
 		return nil, st.createStream(ctx, p)

@@ -9,7 +9,6 @@ import (
 	"syscall"
 
 	"weir/sql/gmsx"
-	"weir/views"
 )
 
 // A usersFile keeps the accounts in a directory, in a file that people can read
@@ -63,43 +62,52 @@ func syncDir(dir string) error {
 	return errors.Join(err, d.Close())
 }
 
-// RootHasPassword says whether the accounts of a data directory have a password
-// for root.
-func RootHasPassword(dir string) (bool, error) {
-	data, err := usersFile{dir}.Load()
+// Accounts are who may log in, by MySQL's protocol and any other.
+type Accounts struct{ as *gmsx.Accounts }
+
+// OpenAccounts loads the accounts of a data directory, and gives root a
+// password; "" leaves root the one that was set, or none.
+func OpenAccounts(dir, password string) (*Accounts, error) {
+	as, err := gmsx.OpenAccounts(usersFile{dir}, password)
 	if err != nil {
-		return false, err
+		return nil, fmt.Errorf("%s: %w: restore it from a backup, or move it away to begin with root alone", filepath.Join(dir, usersName), err)
 	}
-	has, err := gmsx.RootHasPassword(data)
-	if err != nil {
-		return false, fmt.Errorf("%s: %w: restore it from a backup, or move it away to begin with root alone", filepath.Join(dir, usersName), err)
-	}
-	return has, nil
+	return &Accounts{as}, nil
+}
+
+// RootOpen says whether root needs no password.
+func (a *Accounts) RootOpen() bool { return a.as.RootOpen() }
+
+// OnChange has f called after each change of accounts and grants, one call at a
+// time. f must not change any.
+func (a *Accounts) OnChange(f func()) { a.as.OnChange(f) }
+
+// Login returns the account of a user who comes from an address, if the
+// password is its own and it may come from there.
+func (a *Accounts) Login(user, password, address string, overTLS bool) (Account, bool) {
+	id, ok := a.as.Login(user, password, address, overTLS)
+	return Account{id}, ok
 }
 
 // An Account is who has logged in with a name and a password.
 type Account struct{ id gmsx.Identity }
 
-// Login returns the account of a user who comes from an address, if the
-// password is its own and it may come from there.
-func (s *Server) Login(user, password, address string, overTLS bool) (Account, bool) {
-	id, ok := s.engine.Login(user, password, address, overTLS)
-	return Account{id}, ok
-}
-
-// OnAccountsChange has f called after each change of accounts and grants, one
-// call at a time. It must be called before Serve.
-func (s *Server) OnAccountsChange(f func()) { s.engine.OnAccountsChange(f) }
+// User is the account's user, which accounts of several hosts may share.
+func (a Account) User() string { return a.id.User() }
 
 // Root says whether the account is root, which may do everything.
 func (a Account) Root() bool { return a.id.Root() }
 
-// MayRead says whether the account may read the events of a stream now.
-func (a Account) MayRead(s *views.StreamDef) bool {
-	return a.id.May(gmsx.Access{Privilege: gmsx.PrivilegeSelect, Database: s.Database, Table: s.Name})
+// Valid says whether the account could log in again as it did.
+func (a Account) Valid() bool { return a.id.Valid() }
+
+// MayRead says whether the account may read a stream or view now.
+func (a Account) MayRead(database, name string) bool {
+	return a.id.May(gmsx.Access{Privilege: gmsx.PrivilegeSelect, Database: database, Table: name})
 }
 
-// MayPublish says whether the account may add events to a stream now.
-func (a Account) MayPublish(s *views.StreamDef) bool {
-	return a.id.May(gmsx.Access{Privilege: gmsx.PrivilegeInsert, Database: s.Database, Table: s.Name})
+// MayPublish says whether the account may add events to a stream now; "", ""
+// are all streams.
+func (a Account) MayPublish(database, name string) bool {
+	return a.id.May(gmsx.Access{Privilege: gmsx.PrivilegeInsert, Database: database, Table: name})
 }

@@ -20,7 +20,9 @@ import (
 // A Config says what to publish, and where.
 type Config struct {
 	URL      string   // nats://host:port, or host:port
-	Password string   // of user root; "" where the server asks for none
+	User     string   // "" is root
+	Password string   // of the user; "" where the server asks for none
+	CAFile   string   // certificates that the server's is checked against; "" is the system's
 	Stream   string   // name, or database.name
 	Files    []string // "-" is standard input
 	Subject  string   // "" for the stream's first without wildcards
@@ -68,7 +70,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l := &loader{cfg: cfg, run: token(), pace: newPace(cfg.Rate)}
-	l.client, err = publisher.Dial(publisher.Config{URL: cfg.URL, Password: cfg.Password, OnAck: l.acknowledged})
+	l.client, err = publisher.Dial(publisher.Config{URL: cfg.URL, User: cfg.User, Password: cfg.Password, CAFile: cfg.CAFile, OnAck: l.acknowledged})
 	if err != nil {
 		return fmt.Errorf("%w: --nats says where weir serve listens, and WEIR_PASSWORD its password", err)
 	}

@@ -8,6 +8,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,9 @@ const (
 // A Config says where to publish, and how hard to try.
 type Config struct {
 	URL      string        // nats://host:port
-	Password string        // of user root; "" where the server asks for none
+	User     string        // "" is root
+	Password string        // of the user; "" where the server asks for none
+	CAFile   string        // certificates that the server's is checked against; "" is the system's
 	Window   int           // events that may wait for their acknowledgement; 0 means 4096
 	Patience time.Duration // how long to send one event again before giving up; 0 means a minute
 	OnAck    func(Ack)     // called for each acknowledged event, in the order of Publish, from Publish and Flush; may be nil
@@ -104,8 +107,15 @@ func Dial(cfg Config) (*Publisher, error) {
 		nats.ReconnectJitter(reconnectWait, reconnectWait),
 		nats.ReconnectBufSize(-1), // what cannot be sent now is ours to send again
 	}
-	if cfg.Password != "" {
-		options = append(options, nats.UserInfo("root", cfg.Password))
+	user := cmp.Or(cfg.User, "root")
+	if cfg.User != "" || cfg.Password != "" {
+		options = append(options, nats.UserInfo(user, cfg.Password))
+	}
+	if user != "root" { // who may hear answers on inboxes of its own alone
+		options = append(options, nats.CustomInboxPrefix("_INBOX."+user))
+	}
+	if cfg.CAFile != "" {
+		options = append(options, nats.RootCAs(cfg.CAFile))
 	}
 	conn, err := nats.Connect(cfg.URL, options...)
 	if err != nil {

@@ -33,7 +33,7 @@ func (e *Engine) Authorize(ctx *gms.Context, a Access) error {
 	if a.Database == "" && a.Table != "" {
 		a.Database = ctx.GetCurrentDatabase()
 	}
-	if m := e.missing(acc, a); m != 0 {
+	if m := missingFor(acc, a); m != 0 {
 		return denied(acc, m, a.Database, a.Table)
 	}
 	return nil
@@ -71,8 +71,8 @@ func (e *Engine) accountOf(ctx *gms.Context) (*account, error) {
 	return acc, nil
 }
 
-// missing are those privileges of an Access that an account has not.
-func (e *Engine) missing(acc *account, a Access) rights {
+// missingFor are those privileges of an Access that an account has not.
+func missingFor(acc *account, a Access) rights {
 	need := rights(0)
 	for name := range strings.SplitSeq(string(a.Privilege), ",") {
 		r, ok := authRights[name]
@@ -190,7 +190,7 @@ func (z authorizer) HandleAuth(ctx *gms.Context, s gms.AuthorizationQueryState, 
 	}
 	check := func(database, table string) error {
 		a := Access{Privilege: Privilege(auth.AuthType), Database: database, Table: table}
-		if m := z.e.missing(q.acc, a); m != 0 {
+		if m := missingFor(q.acc, a); m != 0 {
 			return denied(q.acc, m, database, table)
 		}
 		return nil

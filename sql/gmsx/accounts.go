@@ -185,39 +185,34 @@ func (g grants) scopes() []scope {
 	return list
 }
 
-// accounts are all there are. Who reads them takes a snapshot and no lock; a
+// Accounts are all there are. Who reads them takes a snapshot and no lock; a
 // statement that changes them makes the next, which counts once it is stored.
-type accounts struct {
-	store  UserStore
-	engine *mysql_db.MySQLDb // shows them as tables of mysql and information_schema
-	now    atomic.Pointer[map[accountKey]*account]
+type Accounts struct {
+	store UserStore
+	now   atomic.Pointer[map[accountKey]*account]
 
-	change   sync.Mutex // held by who makes the next
-	changed  []func()   // called with it held, after each change
-	password string     // that root was given at this start, which is stored nowhere
+	change  sync.Mutex        // held by who makes the next
+	engine  *mysql_db.MySQLDb // shows them as tables of mysql and information_schema; nil before there is one
+	changed []func()          // called with it held, after each change
 }
 
 // all is a snapshot, which must not be changed.
-func (as *accounts) all() map[accountKey]*account { return *as.now.Load() }
+func (as *Accounts) all() map[accountKey]*account { return *as.now.Load() }
 
-func (as *accounts) get(k accountKey) *account { return as.all()[k] }
+func (as *Accounts) get(k accountKey) *account { return as.all()[k] }
 
-// setUsers loads the accounts and makes root.
-func (e *Engine) setUsers() error {
-	as := &accounts{store: e.opts.Users, engine: e.engine.Analyzer.Catalog.MySQLDb}
-	e.accounts = as
-	// FLUSH PRIVILEGES has the engine keep its tables, which are only a picture.
-	as.engine.SetPersister(noPersister{})
-	as.engine.SetEnabled(true)
-
+// OpenAccounts loads the accounts of a store, which may be nil, and makes root
+// with a password; "" leaves root the one that is stored, or none.
+func OpenAccounts(store UserStore, password string) (*Accounts, error) {
+	as := &Accounts{store: store}
 	all := map[accountKey]*account{}
 	if as.store != nil {
 		data, err := as.store.Load()
 		if err != nil {
-			return fmt.Errorf("load accounts: %w", err)
+			return nil, fmt.Errorf("load accounts: %w", err)
 		}
 		if all, err = decodeAccounts(data); err != nil {
-			return fmt.Errorf("load accounts: %w", err)
+			return nil, fmt.Errorf("load accounts: %w", err)
 		}
 	}
 	for _, host := range rootHosts {
@@ -228,15 +223,36 @@ func (e *Engine) setUsers() error {
 		}
 		cp := *root
 		cp.locked, cp.grants = false, grants{{}: globalRights | grantOption}
-		if e.opts.Password != "" {
-			if err := cp.identify("", e.opts.Password); err != nil {
-				return err
+		if password != "" {
+			if err := cp.identify("", password); err != nil {
+				return nil, err
 			}
 		}
 		all[k] = &cp
 	}
 	as.publish(all)
-	return nil
+	return as, nil
+}
+
+// attach has an engine show the accounts.
+func (as *Accounts) attach(engine *mysql_db.MySQLDb) {
+	// FLUSH PRIVILEGES has the engine keep its tables, which are only a picture.
+	engine.SetPersister(noPersister{})
+	engine.SetEnabled(true)
+	as.change.Lock()
+	defer as.change.Unlock()
+	as.engine = engine
+	as.publish(as.all())
+}
+
+// RootOpen says whether root needs no password.
+func (as *Accounts) RootOpen() bool {
+	for _, host := range rootHosts {
+		if as.get(accountKey{rootUser, host}).open() {
+			return true
+		}
+	}
+	return false
 }
 
 type noPersister struct{}
@@ -246,7 +262,7 @@ func (noPersister) Persist(*gms.Context, []byte) error { return nil }
 // update makes the next state of the accounts: f changes its argument, which is
 // a copy, and puts new accounts for those it changes. What f returns without an
 // error is durable when update returns.
-func (as *accounts) update(f func(all map[accountKey]*account) error) error {
+func (as *Accounts) update(f func(all map[accountKey]*account) error) error {
 	as.change.Lock()
 	defer as.change.Unlock()
 	next := maps.Clone(as.all())
@@ -271,7 +287,11 @@ func (as *accounts) update(f func(all map[accountKey]*account) error) error {
 
 // publish makes a state of the accounts the current one, also for the tables
 // that the engine shows.
-func (as *accounts) publish(all map[accountKey]*account) {
+func (as *Accounts) publish(all map[accountKey]*account) {
+	defer as.now.Store(&all)
+	if as.engine == nil {
+		return
+	}
 	ed := as.engine.Editor()
 	defer ed.Close()
 	var gone []mysql_db.UserPrimaryKey
@@ -301,12 +321,11 @@ func (as *accounts) publish(all map[accountKey]*account) {
 		}
 		ed.PutUser(u)
 	}
-	as.now.Store(&all)
 }
 
 // find returns the account that a user has who comes from an address: of those
 // of its name the one whose host says most, or nil.
-func (as *accounts) find(user, address string) *account {
+func (as *Accounts) find(user, address string) *account {
 	all := as.all()
 	if loopbackHost(address) {
 		address = localhost
@@ -453,18 +472,19 @@ func (a *account) knows(password string) bool {
 
 // An Identity is who has proved to be an account, outside MySQL's protocol.
 type Identity struct {
-	e   *Engine
-	key accountKey
+	as      *Accounts
+	key     accountKey
+	changed time.Time // when its password was, at login
 }
 
 // Login returns the account that a user has who comes from an address, if the
 // password is its own. Without a password an account serves this machine alone.
-func (e *Engine) Login(user, password, address string, overTLS bool) (Identity, bool) {
-	a := e.accounts.find(user, address)
-	if !e.admits(a, address, overTLS) || !a.knows(password) {
+func (as *Accounts) Login(user, password, address string, overTLS bool) (Identity, bool) {
+	a := as.find(user, address)
+	if !admits(a, address, overTLS) || !a.knows(password) {
 		return Identity{}, false
 	}
-	return Identity{e, a.accountKey}, true
+	return Identity{as, a.accountKey, a.changed}, true
 }
 
 // Root says whether the account is root.
@@ -472,21 +492,31 @@ func (i Identity) Root() bool { return i.key.user == rootUser }
 
 // May says whether the account has a privilege now.
 func (i Identity) May(a Access) bool {
-	acc := i.e.accounts.get(i.key)
-	return acc != nil && !acc.locked && i.e.missing(acc, a) == 0
+	acc := i.as.get(i.key)
+	return i.Valid() && missingFor(acc, a) == 0
 }
 
+// Valid says whether the account could log in again: it was not dropped or
+// locked, and has the password that it had.
+func (i Identity) Valid() bool {
+	acc := i.as.get(i.key)
+	return acc != nil && !acc.locked && acc.changed.Equal(i.changed)
+}
+
+// User is the account's user.
+func (i Identity) User() string { return i.key.user }
+
 // admits says whether an account may log in from an address at all.
-func (e *Engine) admits(a *account, address string, overTLS bool) bool {
+func admits(a *account, address string, overTLS bool) bool {
 	return a != nil && !a.locked && (!a.tls || overTLS) && (!a.open() || loopbackHost(address))
 }
 
-// OnAccountsChange has f called after each change of accounts or grants, one
-// call at a time. It must be called before the engine serves.
-func (e *Engine) OnAccountsChange(f func()) {
-	e.accounts.change.Lock()
-	defer e.accounts.change.Unlock()
-	e.accounts.changed = append(e.accounts.changed, f)
+// OnChange has f called after each change of accounts or grants, one call at a
+// time. f must not change any.
+func (as *Accounts) OnChange(f func()) {
+	as.change.Lock()
+	defer as.change.Unlock()
+	as.changed = append(as.changed, f)
 }
 
 // What is stored of the accounts.
@@ -585,17 +615,6 @@ func decodeAccounts(data []byte) (map[accountKey]*account, error) {
 		all[a.accountKey] = a
 	}
 	return all, nil
-}
-
-// RootHasPassword says whether root has one among what a UserStore has stored.
-func RootHasPassword(data []byte) (bool, error) {
-	all, err := decodeAccounts(data)
-	for _, host := range rootHosts {
-		if a := all[accountKey{rootUser, host}]; a == nil || a.open() {
-			return false, err
-		}
-	}
-	return err == nil, err
 }
 
 func privilegeNamed(name string) (gms.PrivilegeType, bool) {

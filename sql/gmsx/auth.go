@@ -61,7 +61,7 @@ var errDenied = errors.New("access denied")
 // it must use TLS is for check.
 func (e *Engine) admitted(user string, addr net.Addr) (*account, error) {
 	a := e.accounts.find(user, hostOf(addr))
-	if !e.admits(a, hostOf(addr), true) {
+	if !admits(a, hostOf(addr), true) {
 		return nil, errDenied
 	}
 	return a, nil
@@ -129,13 +129,13 @@ type authMethod struct {
 func (m *authMethod) HandleUser(c *mysql.Conn, user string) bool {
 	a := m.a.e.accounts.find(user, hostOf(c.RemoteAddr()))
 	if m.Name() == mysql.MysqlNativePassword {
-		return true
+		return a == nil || a.native != "" || a.sha2 == "" || !c.TLSEnabled()
 	}
 	return a != nil && (a.open() || a.sha2 != "" && c.TLSEnabled())
 }
 
 func (m *authMethod) HandleAuthPluginData(c *mysql.Conn, user string, serverData, clientData []byte, addr net.Addr) (mysql.Getter, error) {
-	if m.a.e.opts.RequireTLS && !c.TLSEnabled() && addr.Network() != "unix" {
+	if o := m.a.e.opts; !c.TLSEnabled() && addr.Network() != "unix" && (o.RequireTLS || o.RemoteTLS && !loopbackHost(hostOf(addr))) {
 		return nil, Error(3159, "HY000", "Connections using insecure transport are prohibited while --require_secure_transport=ON.")
 	}
 	getter, err := m.check(m.AuthMethod, c, user, serverData, clientData, addr)

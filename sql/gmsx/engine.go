@@ -25,7 +25,7 @@ type Engine struct {
 	parser *parser
 	procs  *processList
 
-	accounts *accounts
+	accounts *Accounts
 
 	questions  atomic.Uint64 // statements of connections, so far
 	internalID atomic.Uint32 // of sessions in process, above those of connections
@@ -65,9 +65,13 @@ func New(o Options) (*Engine, error) {
 	e.engine.MemoryManager = gms.NewMemoryManager(newMemory(o.MemoryLimit))
 	e.procs = &processList{ProcessList: e.engine.ProcessList}
 	e.engine.ProcessList = e.procs
-	if err := e.setUsers(); err != nil {
-		return nil, err
+	if e.accounts = o.Accounts; e.accounts == nil {
+		var err error
+		if e.accounts, err = OpenAccounts(o.Users, o.Password); err != nil {
+			return nil, err
+		}
 	}
+	e.accounts.attach(e.engine.Analyzer.Catalog.MySQLDb)
 	return e, nil
 }
 

@@ -16,7 +16,8 @@ type Options struct {
 	Provider        gms.DatabaseProvider
 	DefaultDatabase string // of a connection that names none
 
-	Password string    // of root; empty lets root in without one
+	Accounts *Accounts // who may log in; nil makes them of Users and Password
+	Password string    // of root; empty leaves root what is stored, or none
 	Users    UserStore // keeps accounts and grants; nil forgets them at the end
 
 	// ParseHook sees the text of each single statement first. ok says that
@@ -61,6 +62,7 @@ type Options struct {
 
 	TLS        *tls.Config // nil offers no TLS
 	RequireTLS bool        // refuse logins without it
+	RemoteTLS  bool        // refuse them from other machines
 
 	ServerVersion string       // default 8.0.33-weir
 	Logger        *slog.Logger // default slog.Default()
