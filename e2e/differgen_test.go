@@ -33,6 +33,8 @@ type node struct {
 	sep string
 	// optional nodes may be left out.
 	optional bool
+	// args are those of the parameters in text.
+	args []any
 	// ordered, of a statement, says that the order of its rows is defined.
 	ordered bool
 }
@@ -112,6 +114,13 @@ func (n *node) smaller() []*node {
 		})
 	}
 	return out
+}
+
+// params are the arguments of the statement.
+func (n *node) params() []any {
+	var all []any
+	n.walk(func(n *node) { all = append(all, n.args...) })
+	return all
 }
 
 // A form is a way to write an expression of a kind: each %x is one of kind x.
@@ -227,6 +236,16 @@ var forms = []form{
 	{kNum, "%i"},
 	{kNum, "CRC32(%s)"},
 
+	{kNum, "CASE %s WHEN %s THEN %n ELSE %n END"},
+	{kNum, "COALESCE(NULLIF(%n, 0), %n)"},
+	{kNum, "(%n DIV NULLIF(%i, 0))"},
+	{kBool, "(%n NOT IN (SELECT %c FROM %r))"},
+	{kBool, "(%s NOT IN (SELECT %d FROM %r))"},
+	{kBool, "(%n > (SELECT MAX(%c) FROM %r))"},
+	{kBool, "(%s IN (SELECT %d FROM %r WHERE %c > 1))"},
+	{kBool, "COALESCE(%b, %b)"},
+	{kBool, "(CASE WHEN %b THEN %b ELSE %b END)"},
+
 	// Small integers.
 	{kInt, "LENGTH(%s)"},
 	{kInt, "CHAR_LENGTH(%s)"},
@@ -236,7 +255,7 @@ var forms = []form{
 	{kInt, "INSTR(%s, %s)"},
 	{kInt, "STRCMP(%s, %s)"},
 	{kInt, "FIELD(%s, %s, %s)"},
-	{kInt, "FIELD(%n, %n, %n)"},
+	{kInt, "FIELD(%i, %i, %i)"},
 	{kInt, "FIND_IN_SET('b', %s)"},
 	{kInt, "YEAR(%t)"},
 	{kInt, "MONTH(%a)"},
@@ -262,17 +281,30 @@ var forms = []form{
 	{kInt, "EXTRACT(YEAR_MONTH FROM %t)"},
 	{kInt, "EXTRACT(HOUR FROM %t)"},
 	{kInt, "EXTRACT(DAY FROM %a)"},
-	{kNum, "COALESCE(UNIX_TIMESTAMP(%t), 0)"},
-	{kNum, "(COALESCE(UNIX_TIMESTAMP(%t), 0) DIV 300 * 300)"},
-	{kNum, "COALESCE(UNIX_TIMESTAMP(%a), 0)"},
-	{kNum, "FLOOR(COALESCE(UNIX_TIMESTAMP(%t), 0) / 60)"},
+	{kNum, "COALESCE(UNIX_TIMESTAMP(CAST(%t AS DATETIME(6))), 0)"},
+	{kNum, "(COALESCE(UNIX_TIMESTAMP(CAST(%t AS DATETIME(6))), 0) DIV 300 * 300)"},
+	{kNum, "COALESCE(UNIX_TIMESTAMP(CAST(%a AS DATE)), 0)"},
+	{kNum, "FLOOR(COALESCE(UNIX_TIMESTAMP(CAST(%t AS DATETIME(6))), 0) / 60)"},
 	{kInt, "JSON_LENGTH(%j)"},
 	{kInt, "JSON_DEPTH(%j)"},
 	{kInt, "JSON_VALID(%s)"},
 	{kInt, "JSON_CONTAINS_PATH(%j, 'one', '$.a')"},
 	{kInt, "PERIOD_DIFF(202603, 202412)"},
 
+	{kInt, "LOCATE('ż', %s)"},
+	{kInt, "LENGTH(REPEAT(%s, 2))"},
+	{kInt, "HOUR('10:11:12.5')"},
+	{kInt, "DAYOFMONTH(LAST_DAY(%a))"},
+	{kInt, "(JSON_EXTRACT(%j, '$.a') IS NULL)"},
+
 	// Text.
+	{kStr, "CASE WHEN %b THEN %n ELSE %s END"},
+	{kStr, "CONCAT_WS('-', %s, %b, %n)"},
+	{kStr, "LOWER(CONCAT(%s, 'Ż'))"},
+	{kStr, "SUBSTRING(%s, -2, 1)"},
+	{kStr, "JSON_UNQUOTE(JSON_EXTRACT(%j, '$.a'))"},
+	{kStr, "CONCAT(LAST_DAY(%a), '')"},
+	{kStr, "CONCAT(MAKEDATE(2024, %m), %s)"},
 	{kStr, "CONCAT(%s, %s)"},
 	{kStr, "CONCAT(%n, %s)"},
 	{kStr, "CONCAT(CAST(%t AS DATETIME), %s)"},
@@ -354,12 +386,12 @@ var forms = []form{
 	{kTime, "CAST(%t AS DATETIME)"},
 	{kTime, "CAST(%t AS DATETIME(3))"},
 	{kTime, "CAST(%a AS DATETIME)"},
-	{kTime, "COALESCE(%t, %t)"},
-	{kTime, "IFNULL(%t, %a)"},
-	{kTime, "GREATEST(%t, %t)"},
-	{kTime, "LEAST(%t, %t)"},
-	{kTime, "IF(%b, %t, %t)"},
-	{kTime, "CASE WHEN %b THEN %t ELSE %t END"},
+	{kTime, "CAST(COALESCE(%t, %t) AS DATETIME(6))"},
+	{kTime, "CAST(IFNULL(%t, %a) AS DATETIME(6))"},
+	{kTime, "GREATEST(CAST(%t AS DATETIME(6)), CAST(%t AS DATETIME(6)))"},
+	{kTime, "LEAST(CAST(%t AS DATETIME(6)), CAST(%t AS DATETIME(6)))"},
+	{kTime, "CAST(IF(%b, %t, %t) AS DATETIME(6))"},
+	{kTime, "CAST(CASE WHEN %b THEN %t ELSE %t END AS DATETIME(6))"},
 	{kTime, "CAST(FROM_UNIXTIME(ABS(%i) %% 1000000 + 1) AS DATETIME)"},
 	{kTime, "TIMESTAMPADD(HOUR, 3, %t)"},
 	{kTime, "STR_TO_DATE('2026-01-02 03:04:05', '%%Y-%%m-%%d %%H:%%i:%%s')"},
@@ -371,7 +403,7 @@ var forms = []form{
 	{kDate, "LAST_DAY(%t)"},
 	{kDate, "COALESCE(%a, %a)"},
 	{kDate, "IF(%b, %a, %a)"},
-	{kDate, "GREATEST(%a, %a)"},
+	{kDate, "GREATEST(CAST(%a AS DATE), CAST(%a AS DATE))"},
 	{kDate, "MAKEDATE(YEAR(%a), DAYOFYEAR(%a))"},
 	{kDate, "STR_TO_DATE('20260102', '%%Y%%m%%d')"},
 	{kDate, "STR_TO_DATE(%s, '%%Y-%%m-%%d')"},
@@ -440,7 +472,7 @@ var windowForms = []form{
 	{kNum, "NTILE(3) OVER (%O)"},
 	{kNum, "LAG(%n) OVER (%O)"},
 	{kNum, "LEAD(%n, 2) OVER (%O)"},
-	{kNum, "LAG(%n, 1, 0) OVER (%O)"},
+	{kNum, "CUME_DIST() OVER (%W)"},
 	{kStr, "FIRST_VALUE(%s) OVER (%O)"},
 	{kStr, "LAST_VALUE(%s) OVER (%O)"},
 	{kNum, "SUM(%n) OVER (%O)"},
@@ -536,7 +568,7 @@ func (g *generator) form(f form, depth int) *node {
 			continue
 		case 'W':
 			b.WriteString("§ORDER BY §")
-			n.kids = append(n.kids, g.partition(), g.simple(pick(g, []kind{kNum, kStr, kTime})))
+			n.kids = append(n.kids, g.partition(), g.column(pick(g, []kind{kNum, kStr, kTime})))
 			continue
 		case 'O':
 			b.WriteString("§ORDER BY §")
@@ -726,7 +758,7 @@ func named(kids []*node) *node {
 
 // statement is one SELECT.
 func (g *generator) statement() *node {
-	switch g.IntN(20) {
+	switch g.IntN(23) {
 	case 0, 1, 2, 3, 4:
 		return g.plain()
 	case 5, 6, 7:
@@ -747,9 +779,84 @@ func (g *generator) statement() *node {
 		return g.limited()
 	case 18:
 		return g.aggregate()
+	case 19:
+		return g.correlated()
+	case 20:
+		return g.prepared()
+	case 21:
+		return g.sortedUnion()
 	default:
 		return g.exists()
 	}
+}
+
+// correlated compares with a sub-query whose condition names the outer row,
+// beside one that a key may answer.
+func (g *generator) correlated() *node {
+	from := g.from()
+	outer := g.scope
+	r := pick(g, g.relations)
+	inner := source{r, "z"}
+	g.scope = []source{inner, outer[0]}
+	join := g.joinCondition()
+	g.scope = []source{inner}
+	own := g.expr(kBool, 1)
+	agg := g.form(pick(g, havingForms), 0)
+	g.scope = outer[:1]
+	apart := g.expr(kBool, 1)
+	g.scope = outer
+	cond := &node{kind: kBool, text: pick(g, []string{"§ AND § AND §", "§ AND (§ OR §)", "§ AND NOT (§ AND §)"}), kids: []*node{own, apart, join}}
+	keys := g.keys(3)
+	if g.IntN(2) == 0 {
+		value := &node{kind: kNum, text: "(SELECT § FROM " + r.name + " z WHERE §)", kids: []*node{agg, cond}}
+		return &node{text: "SELECT §, § AS v FROM §", kids: []*node{named(keys), value, from}}
+	}
+	c := g.columnOf(r, kNum)
+	return &node{text: "SELECT § FROM § WHERE § " + pick(g, []string{"", "NOT "}) + "IN (SELECT " + c + " FROM " + r.name + " z WHERE §)", kids: []*node{named(keys), from, g.column(kNum), cond}}
+}
+
+func (g *generator) keys(most int) []*node {
+	var keys []*node
+	for _, c := range g.scope[0].cols[:most] {
+		keys = append(keys, leaf(kNone, g.scope[0].alias+"."+c.name))
+	}
+	return keys
+}
+
+// prepared has parameters: its answers come in the binary protocol.
+func (g *generator) prepared() *node {
+	from := g.from()
+	k := pick(g, []kind{kNum, kNum, kStr, kTime, kDate})
+	values := map[kind][]any{
+		kNum:  {int64(0), int64(1), int64(-3), int64(42), 2.5, 0.1, nil, int64(9007199254740993), "12", "1.50"},
+		kStr:  {"a", "A", "", "ż", "12", nil, "😀", "a'b"},
+		kTime: {"2026-01-01 00:00:00", "2026-01-01 23:59:59.999999", "2024-02-29", nil},
+		kDate: {"2026-01-01", "2024-02-29 00:00:00", nil},
+	}
+	param := func() *node { return &node{text: "?", args: []any{pick(g, values[k])}} }
+	cond := &node{text: "(§ " + pick(g, []string{"=", "<", ">=", "<>", "<=>"}) + " §)", kids: []*node{g.column(k), param()}}
+	switch g.IntN(3) {
+	case 0:
+		cond = &node{text: "(§ BETWEEN § AND §)", kids: []*node{g.column(k), param(), param()}}
+	case 1:
+		cond = &node{text: "(§ IN (§, §))", kids: []*node{g.column(k), param(), param()}}
+	}
+	return &node{text: "SELECT § FROM § WHERE §", kids: []*node{named(append(g.exprs(1, 1), g.keys(3)...)), from, cond}}
+}
+
+// sortedUnion has an order over both sides, by position.
+func (g *generator) sortedUnion() *node {
+	u := g.union()
+	width := len(u.kids[0].kids[0].kids[0].kids)
+	var by []string
+	for i := range width {
+		by = append(by, fmt.Sprintf("%d%s", i+1, pick(g, []string{"", " DESC"})))
+	}
+	text := "§ ORDER BY " + strings.Join(by, ", ")
+	if u.sep != " UNION ALL " {
+		text += fmt.Sprintf(" LIMIT %d", 1+g.IntN(5))
+	}
+	return &node{text: text, kids: []*node{u}, ordered: true}
 }
 
 func (g *generator) plain() *node {
@@ -830,11 +937,18 @@ func (g *generator) union() *node {
 				exprs = append(exprs, leaf(k, "NULL"))
 				continue
 			}
-			exprs = append(exprs, g.expr(k, 1))
+			e := g.expr(k, 1)
+			switch k { // a text beside a time would make texts of both
+			case kTime:
+				e = &node{kind: k, text: "CAST(§ AS DATETIME(6))", kids: []*node{e}}
+			case kDate:
+				e = &node{kind: k, text: "CAST(§ AS DATE)", kids: []*node{e}}
+			}
+			exprs = append(exprs, e)
 		}
 		sides = append(sides, &node{text: "SELECT § FROM §§", kids: []*node{{text: "§", kids: []*node{fixed(exprs)}}, from, g.where(1)}})
 	}
-	return &node{sep: pick(g, []string{" UNION ALL ", " UNION "}), kids: sides}
+	return &node{sep: pick(g, []string{" UNION ALL ", " UNION ", " UNION ", " EXCEPT ", " INTERSECT "}), kids: sides}
 }
 
 // fixed is a list that keeps its length.

@@ -137,3 +137,45 @@ SELECT k, n AS i, COUNT(*) AS c FROM t GROUP BY k, n HAVING i > 3
 SELECT k, COUNT(*) AS id FROM t GROUP BY k HAVING id > 8
 SELECT k, COUNT(*) AS c FROM t x GROUP BY k HAVING c > (SELECT AVG(c) FROM a)
 SELECT k, SUM(n) AS n FROM t GROUP BY k ORDER BY n
+SELECT COUNT(*) FROM p x JOIN p y ON x.n = y.n WHERE x.n <=> y.n
+SELECT COUNT(*) FROM a_batch x WHERE (x.k BETWEEN '2024-02-29 00:00:00' AND '2026-01-01')
+SELECT k, n FROM a_batch x WHERE (x.k BETWEEN '2024' AND '2026')
+SELECT NULL AS c0 FROM p_batch x UNION SELECT x.s AS c0 FROM p_batch x ORDER BY 1 LIMIT 3
+SELECT FIELD('A', x.s, NULL) AS c2 FROM t x
+SELECT x.n FROM t x WHERE (x.n NOT IN (SELECT u FROM p_speed))
+SELECT k FROM a_batch x WHERE (x.k BETWEEN '2024-02-29 00:00:00' AND '2026-01-01')
+SELECT k FROM a x WHERE (x.k BETWEEN '2024-02-29 00:00:00' AND '2026-01-01')
+SELECT k FROM a_batch x WHERE x.k >= '2024-02-29 00:00:00' AND x.k <= '2026-01-01'
+SELECT k FROM a_batch x WHERE x.k >= '2024-02-29 00:00:00'
+SELECT k FROM a_batch x WHERE x.k <= '2026-01-01'
+SELECT k FROM t x WHERE x.k BETWEEN '2024-02-29 00:00:00' AND '2026-01-01'
+SELECT (HEX(x.id) IN (SELECT ms FROM a_batch)) AS c0 FROM p_batch x
+SELECT HEX(x.id) FROM p_batch x WHERE HEX(x.id) IN (SELECT ms FROM a_batch)
+SELECT (x.k IN (SELECT ms FROM a_batch)) AS c0 FROM p_batch x
+SELECT (UPPER(x.k) IN (SELECT ms FROM a_batch)) AS c0 FROM p_batch x
+SELECT (HEX(x.id) IN (SELECT k FROM p_batch)) AS c0 FROM p_batch x
+SELECT (HEX(x.id) IN ('1','2')) AS c0 FROM p_batch x
+SELECT (HEX(x.id) = '1') AS c0 FROM p_batch x
+SELECT (CONCAT(x.id) IN (SELECT ms FROM a_batch)) AS c0 FROM p_batch x
+SELECT (BIN(x.id) IN (SELECT ms FROM a_batch)) AS c0 FROM p_batch x
+SELECT HEX(x.id), (SELECT COUNT(*) FROM a_batch WHERE ms = HEX(x.id)) FROM p_batch x
+SELECT DISTINCT ms FROM a_batch
+SELECT id FROM t WHERE (NULL, '2026-01-02') IN ((id, 'x'), (n, s))
+SELECT id FROM t WHERE NOT ((NULL, '2026-01-02') IN ((id, 'x'), (n, s)))
+SELECT id FROM t WHERE NOT ((n, 'a') IN ((NULL, 'b'), (3, s)))
+SELECT id, (n, 'a') IN ((NULL, 'b'), (3, s)) FROM t 
+SELECT id, NOT (n, s) IN ((1, 'a'), (2, NULL)) FROM t 
+SELECT id, CUME_DIST() OVER (ORDER BY k), CUME_DIST() OVER (PARTITION BY k ORDER BY n) FROM t
+SELECT ASCII(s), ASCII(n), ASCII('') FROM t
+SELECT COALESCE(d, n), IF(b, d, n), GREATEST(d, n) FROM t
+SELECT x.c AS c2 FROM w_speed x WHERE NOT EXISTS (SELECT 1 FROM q_batch z WHERE (z.s LIKE 'a\\_b'))
+SELECT x.c AS c2 FROM w_speed x WHERE NOT EXISTS (SELECT 1 FROM q_batch z WHERE z.s LIKE 'a\\_b')
+SELECT x.c AS c2 FROM w_speed x WHERE NOT EXISTS (SELECT 1 FROM q_batch z WHERE z.s LIKE 'a_b')
+SELECT x.c AS c2 FROM w_speed x WHERE NOT EXISTS (SELECT 1 FROM q_batch z WHERE z.s LIKE 'abc')
+SELECT x.c AS c2 FROM w_speed x WHERE EXISTS (SELECT 1 FROM q_batch z WHERE z.s LIKE 'abc')
+SELECT x.c AS c2 FROM w_speed x WHERE x.c IN (SELECT 1 FROM q_batch z WHERE z.s LIKE 'abc')
+SELECT (SELECT COUNT(*) FROM q_batch z WHERE z.s LIKE 'abc')
+SELECT (SELECT COUNT(*) FROM q_batch z WHERE z.s LIKE 'a\\_b')
+SELECT COUNT(*) FROM w_speed x JOIN q_batch z ON z.s LIKE 'abc'
+SELECT COUNT(*) FROM w_speed x JOIN q_batch z ON z.s LIKE 'a\\_b'
+SELECT COUNT(*) FROM w_speed x LEFT JOIN q_batch z ON z.s LIKE 'a\\_b'

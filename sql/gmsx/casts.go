@@ -399,7 +399,7 @@ func toText(ctx *gms.Context, t gms.Type, v any) (string, error) {
 		}
 		return "0", nil
 	case decimal.Decimal:
-		if d, ok := t.(gms.DecimalType); ok && -v.Exponent() < int32(d.Scale()) && d.Scale() < types.DecimalTypeMaxScale {
+		if d, ok := t.(gms.DecimalType); ok && d.Scale() < types.DecimalTypeMaxScale { // a quotient has more digits
 			return v.StringFixed(int32(d.Scale())), nil
 		}
 		if -v.Exponent() > 0 {

@@ -49,12 +49,12 @@ func spanOf(ctx *gms.Context, v any) (int64, bool) {
 func clockFunctions() []gms.Function {
 	part := func(name string, of func(us int64) int64) gms.Function {
 		return gms.Function1{Name: name, Fn: func(e gms.Expression) gms.Expression {
-			return newTyped(name, []gms.Expression{e}, func([]gms.Expression) gms.Type { return types.Int64 }, func(ctx *gms.Context, _ gms.Type, _ []gms.Expression, vals []any) (any, error) {
+			return newTyped(name, []gms.Expression{e}, func([]gms.Expression) gms.Type { return types.Int32 }, func(ctx *gms.Context, _ gms.Type, _ []gms.Expression, vals []any) (any, error) {
 				us, ok := spanOf(ctx, vals[0])
 				if !ok {
 					return nil, nil
 				}
-				return of(max(us, -us)), nil
+				return int32(of(max(us, -us))), nil
 			})
 		}}
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
@@ -141,8 +142,12 @@ func exactValue(ctx *gms.Context, col *expression.GetField, e gms.Expression, va
 		}
 		return f, true
 	case types.IsTextOnly(t):
-		if _, ok := val.(string); !ok {
+		s, ok := val.(string)
+		if !ok {
 			return nil, false
+		}
+		if st, ok := t.(gms.StringType); ok && int64(utf8.RuneCountInString(s)) > st.MaxCharacterLength() {
+			return nil, false // no value of the column is so long, and a key of it would be another
 		}
 		own, is := t.(gms.TypeWithCollation)
 		collation, _ := gms.ResolveCoercibility(coercibility(ctx, col, e))

@@ -100,8 +100,8 @@ func (f *field) Eval(ctx *gms.Context, row gms.Row) (any, error) {
 	texts, numbers := true, true
 	for _, a := range f.args {
 		t := a.Type()
-		texts = texts && types.IsTextOnly(t)
-		numbers = numbers && types.IsNumber(t)
+		texts = texts && (types.IsTextOnly(t) || t == types.Null)
+		numbers = numbers && (types.IsNumber(t) || t == types.Null)
 	}
 	x, err := f.args[0].Eval(ctx, row)
 	if err != nil || x == nil {

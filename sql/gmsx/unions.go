@@ -249,7 +249,25 @@ func exactUnion(n *plan.SetOp) (gms.Node, transform.TreeIdentity, error) {
 	if !changed {
 		return n, transform.SameTree, nil
 	}
-	out, err := n.WithChildren(plan.NewProject(le, l.base), plan.NewProject(re, r.base))
+	// Sorting compares by the types of both sides too.
+	typed := *n
+	typed.SortFields = slices.Clone(n.SortFields)
+	for i, f := range typed.SortFields {
+		f.Column, _, _ = transform.Expr(f.Column, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
+			gf, ok := e.(*expression.GetField)
+			if !ok {
+				return e, transform.SameTree, nil
+			}
+			for c, name := range l.names {
+				if strings.EqualFold(name, gf.Name()) {
+					return retype(gf, le[c].Type()), transform.NewTree, nil
+				}
+			}
+			return e, transform.SameTree, nil
+		})
+		typed.SortFields[i] = f
+	}
+	out, err := typed.WithChildren(plan.NewProject(le, l.base), plan.NewProject(re, r.base))
 	return out, transform.NewTree, err
 }
 
