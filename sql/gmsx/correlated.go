@@ -45,7 +45,7 @@ func (t tables) has(gf *expression.GetField) bool {
 		return true
 	}
 	database, ok := t.names[strings.ToLower(gf.Table())]
-	return ok && (database == "" || gf.Database() == "" || strings.EqualFold(database, gf.Database()))
+	return ok && gf.Table() != "" && (database == "" || gf.Database() == "" || strings.EqualFold(database, gf.Database()))
 }
 
 // columnsOf says of the columns in e whether some are of the given tables, and
