@@ -86,10 +86,10 @@ func (e *explain) RowIter(ctx *gms.Context) (gms.RowIter, error) {
 	n, _, err = transform.NodeWithOpaque(n, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
 		switch t := n.(type) {
 		case *aggregate:
-			t.access.rows = t.access.rowsRead(ctx)
+			t.access.rows, t.access.kept = t.access.rowsRead(ctx), t.access.isKept(ctx, t.pass(true))
 			return n, transform.SameTree, nil
 		case *topRows:
-			t.access.rows = t.access.rowsRead(ctx)
+			t.access.rows, t.access.kept = t.access.rowsRead(ctx), t.access.isKept(ctx, t.pass(true))
 			return n, transform.SameTree, nil
 		}
 		if a, ok := accessNode(n); ok {
@@ -128,7 +128,27 @@ func (a *tableAccess) describe() []string {
 	if len(a.filter) > 0 {
 		lines = append(lines, "filter: "+strings.Join(a.shown, " AND "))
 	}
+	if a.kept {
+		lines = append(lines, "reads: columns kept in memory, and the rows that changed since")
+	}
 	return append(lines, describeAccess(a.node, a.rows))
+}
+
+// isKept says whether a pass would be over columns that are kept in memory.
+func (a *tableAccess) isKept(ctx *gms.Context, p *pass) bool {
+	if a.stream != nil {
+		return false
+	}
+	snap, err := readSet(ctx).Snapshot(a.table.view)
+	if err != nil {
+		return false
+	}
+	ranges, err := a.ranges(ctx)
+	if err != nil {
+		return false
+	}
+	p.open(ctx)
+	return snap.Keeps(a.table.layout(p.cols, p.narrows), ranges)
 }
 
 // shownAccess prints an access to a relation of a view.

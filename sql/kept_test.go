@@ -21,6 +21,48 @@ func TestKeptColumnsEqualTheEngine(t *testing.T) {
 	}
 }
 
+// Kept columns have a bound, are those of a view as long as there is one, and
+// EXPLAIN says where they are read.
+func TestKeptColumnsAreBounded(t *testing.T) {
+	const query = "SELECT s, COUNT(*), SUM(total), MAX(word) FROM lam GROUP BY s ORDER BY s"
+	for _, keep := range []int64{0, 1 << 10} {
+		w := &keptWorld{t: t, r: rand.New(rand.NewPCG(1, 2)), broker: &logtest.Memory{}}
+		w.s = newKeepingServer(t, w.broker, 0, keep)
+		w.create()
+		w.publish(2000)
+		var first []string
+		for range 4 {
+			rows, err := selected(t, w.s, query)
+			if first == nil {
+				first = rows
+			}
+			if err != nil || !slices.Equal(rows, first) {
+				t.Fatalf("got %q and %v, want %q", rows, err, first)
+			}
+		}
+		plan, err := selected(t, w.s, "EXPLAIN FORMAT=TREE "+query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bytes, passes := w.s.cfg.Engine.KeptColumns()
+		if said := strings.Contains(strings.Join(plan, "\n"), "columns kept in memory"); said != (keep == 0) {
+			t.Errorf("with room for %d bytes the plan is\n%s", keep, strings.Join(plan, "\n"))
+		}
+		if keep == 0 && (bytes == 0 || passes < 2) || keep != 0 && (bytes > keep || passes != 0) {
+			t.Errorf("with room for %d bytes %d are kept, for %d passes", keep, bytes, passes)
+		}
+		w.exec("DROP MATERIALIZED VIEW lam")
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			if bytes, _ = w.s.cfg.Engine.KeptColumns(); bytes == 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%d bytes are kept of a view that was dropped", bytes)
+			}
+		}
+	}
+}
+
 // A keptWorld is a server with views that change.
 type keptWorld struct {
 	t      *testing.T
@@ -42,10 +84,7 @@ var keptOptions = map[string]string{"lam": "mode = 'lambda'", "kap": "mode = 'ka
 func keptColumns(t *testing.T, r *rand.Rand) {
 	w := &keptWorld{t: t, r: r, broker: &logtest.Memory{}}
 	w.s = newTestServer(t, w.broker, 0)
-	w.exec("CREATE STREAM e (ts DATETIME(6), k INT, s VARCHAR(20), w VARCHAR(40), c DECIMAL(10,2), x DOUBLE, big DECIMAL(18,0)) WITH (event_time = 'ts')")
-	for _, name := range []string{"lam", "kap", "win"} {
-		w.exec("CREATE MATERIALIZED VIEW " + name + " WITH (" + keptOptions[name] + ") AS " + keptDefinitions[name])
-	}
+	w.create()
 	w.publish(400)
 	for step := range 150 {
 		name := pick(r, "lam", "kap", "win")
@@ -67,6 +106,15 @@ func keptColumns(t *testing.T, r *rand.Rand) {
 	}
 	if _, passes := w.s.cfg.Engine.KeptColumns(); passes < 50 {
 		t.Errorf("only %d passes were over kept columns", passes)
+	}
+}
+
+// create makes the stream and its views.
+func (w *keptWorld) create() {
+	w.t.Helper()
+	w.exec("CREATE STREAM e (ts DATETIME(6), k INT, s VARCHAR(20), w VARCHAR(40), c DECIMAL(10,2), x DOUBLE, big DECIMAL(18,0)) WITH (event_time = 'ts')")
+	for _, name := range []string{"lam", "kap", "win"} {
+		w.exec("CREATE MATERIALIZED VIEW " + name + " WITH (" + keptOptions[name] + ") AS " + keptDefinitions[name])
 	}
 }
 

@@ -525,12 +525,18 @@ func compareNulls(a, b column.Value) int {
 	return compareValues(a, b)
 }
 
-// rows passes over all rows.
-func (t *topRows) rows(ctx *gms.Context, narrow bool) ([]gms.Row, error) {
+// pass is one over all rows.
+func (t *topRows) pass(narrow bool) *pass {
 	p := &pass{access: t.access, filter: t.filter}
 	if narrow {
 		p.narrow = func(c int) bool { return t.access.uses[c] == 0 } // those that a filter reads are of their own kind
 	}
+	return p
+}
+
+// rows passes over all rows.
+func (t *topRows) rows(ctx *gms.Context, narrow bool) ([]gms.Row, error) {
+	p := t.pass(narrow)
 	p.open(ctx)
 	h := &topHeap{by: t.by}
 	err := p.each(ctx, func(b *column.Batch) error {

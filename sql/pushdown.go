@@ -172,6 +172,7 @@ type tableAccess struct {
 	stray  bool           // some expression reads another table
 	hint   views.Parts    // what the filter says of the key
 	rows   string         // how many are read, for EXPLAIN
+	kept   bool           // columns in memory are read, likewise
 }
 
 // accessOf returns the access to a view's relation that n is, or nil.
@@ -580,12 +581,18 @@ func (a *aggregate) RowIter(ctx *gms.Context, _ gms.Row) (gms.RowIter, error) {
 	return r, nil
 }
 
-// aggregated reads all rows.
-func (a *aggregate) aggregated(ctx *gms.Context, narrow bool) (*aggregateRows, error) {
+// pass is one over all rows.
+func (a *aggregate) pass(narrow bool) *pass {
 	p := &pass{access: a.access, filter: a.filter}
 	if narrow {
 		p.narrow = a.narrowable
 	}
+	return p
+}
+
+// aggregated reads all rows.
+func (a *aggregate) aggregated(ctx *gms.Context, narrow bool) (*aggregateRows, error) {
+	p := a.pass(narrow)
 	p.open(ctx)
 	specs := make([]partial.Spec, len(a.aggs))
 	for i := range a.aggs {

@@ -23,7 +23,7 @@ const benchRows = 100_000
 // BenchmarkQueries is what the statements of dashboards take in process: with
 // planning, without the wire.
 func BenchmarkQueries(b *testing.B) {
-	s := benchServer(b)
+	s := benchServer(b, 0)
 	for _, q := range []struct{ name, text string }{
 		{"point", "SELECT n, revenue, mean FROM facts WHERE minute = '2023-11-14 23:14:00' AND campaign = 'c7'"},
 		{"range", "SELECT minute, campaign, n, revenue FROM facts WHERE minute >= '2023-11-14 23:14:00' AND minute < '2023-11-14 23:24:00'"},
@@ -79,12 +79,19 @@ func ignoreEOF(err error) error {
 // newTestServer is a server over a log in memory.
 func newTestServer(t testing.TB, broker *logtest.Memory, limit uint64) *Server {
 	t.Helper()
+	return newKeepingServer(t, broker, limit, 0)
+}
+
+// newKeepingServer is newTestServer with so many bytes for columns of passes; 0
+// is enough.
+func newKeepingServer(t testing.TB, broker *logtest.Memory, limit uint64, keep int64) *Server {
+	t.Helper()
 	compiler, err := sharedCompiler()
 	if err != nil {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	engine, err := views.Open(t.Context(), views.Config{Dir: t.TempDir(), Broker: broker, Compiler: compiler, Logger: logger, KeepLeast: 1})
+	engine, err := views.Open(t.Context(), views.Config{Dir: t.TempDir(), Broker: broker, Compiler: compiler, Logger: logger, KeepLeast: 1, KeepMost: keep})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,10 +107,38 @@ func newTestServer(t testing.TB, broker *logtest.Memory, limit uint64) *Server {
 	return s
 }
 
-func benchServer(b *testing.B) *Server {
+// BenchmarkPass is what passes over a view take: over its file, and over
+// columns that are kept.
+func BenchmarkPass(b *testing.B) {
+	for _, how := range []struct {
+		name string
+		keep int64
+	}{{"file", 1}, {"kept", 0}} {
+		s := benchServer(b, how.keep)
+		for _, q := range []struct{ name, text string }{
+			{"top", "SELECT minute, campaign, revenue FROM facts ORDER BY revenue DESC LIMIT 10"},
+			{"group", "SELECT campaign, COUNT(*), SUM(n), SUM(revenue), MAX(most) FROM facts GROUP BY campaign"},
+			{"range", "SELECT campaign, SUM(n) FROM facts WHERE minute >= '2023-11-14 23:14:00' AND minute < '2023-11-15 04:14:00' AND n > 0 GROUP BY campaign"},
+			{"count", "SELECT COUNT(*) FROM facts"},
+		} {
+			b.Run(how.name+"/"+q.name, func(b *testing.B) {
+				for range 10 { // what is going to be kept is kept now
+					runQuery(b, s, q.text)
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					runQuery(b, s, q.text)
+				}
+			})
+		}
+	}
+}
+
+// benchServer is a server with benchRows rows, and so many bytes to keep columns.
+func benchServer(b *testing.B, keep int64) *Server {
 	b.Helper()
 	broker := &logtest.Memory{}
-	s := newTestServer(b, broker, 0)
+	s := newKeepingServer(b, broker, 0, keep)
 	exec := func(list ...string) {
 		for _, q := range list {
 			if err := s.Exec(b.Context(), "bench", q); err != nil {

@@ -516,10 +516,10 @@ type keptPass struct {
 // one, and without keys where they are not there yet.
 func (s *Snapshot) keptPass(ctx context.Context, out *Layout, ranges []Range) (*keptPass, error) {
 	k := s.View.eng.kept
-	all := s.Estimate(out.layer)
-	if out.layer == Speed || len(s.View.plan.Keys) == 0 || all < k.least || len(ranges) > keptRanges {
+	if !s.keeps(out, ranges) {
 		return nil, nil
 	}
+	all := s.Estimate(out.layer)
 	p := &keptPass{snap: s, out: out, rows: k.of(s.View, out.layer, s.meta.keptID(out.layer))}
 	st := k.state(p.rows, s, out)
 	var dirty *keyList
@@ -559,6 +559,26 @@ func (s *Snapshot) keptPass(ctx context.Context, out *Layout, ranges []Range) (*
 	p.texts = make([]column.Vector, len(p.cols))
 	p.sel = make([]uint32, 0, BlockRows)
 	return p, nil
+}
+
+// Keeps says whether a pass over the layer's rows would, as it is now, be one
+// over columns that are kept in memory.
+func (s *Snapshot) Keeps(out *Layout, ranges []Range) bool {
+	k := s.View.eng.kept
+	if !s.keeps(out, ranges) {
+		return false
+	}
+	st := k.state(k.of(s.View, out.layer, s.meta.keptID(out.layer)), s, out)
+	if st.keys == nil || len(st.missing) > 0 {
+		return false
+	}
+	_, ok := st.dirty()
+	return ok
+}
+
+// keeps says whether columns may be kept for passes of a layout over ranges.
+func (s *Snapshot) keeps(out *Layout, ranges []Range) bool {
+	return out.layer != Speed && len(s.View.plan.Keys) > 0 && s.Estimate(out.layer) >= s.View.eng.kept.least && len(ranges) <= keptRanges
 }
 
 // countCost is what it costs to look up whether the batch layer has a row that
