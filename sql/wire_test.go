@@ -25,7 +25,7 @@ var wireQueries = []struct {
 // BenchmarkWire is one statement after the other by one client, on the same
 // processors, in both protocols.
 func BenchmarkWire(b *testing.B) {
-	s := benchServer(b)
+	s := benchServer(b, 0)
 	addr := serveTest(b, s)
 	for _, q := range wireQueries {
 		b.Run(q.name+"/text", func(b *testing.B) {
