@@ -44,6 +44,9 @@ func (s *Server) direct(ctx *gms.Context, p *gmsx.PlainSelect) (*gmsx.Direct, er
 		d.source = strings.ToLower(p.From.As.String())
 	}
 	d.bounds = make([]partBound, len(t.keys))
+	if p.Extremes {
+		return s.directExtremes(ctx, d)
+	}
 	if !d.columns() || p.Where != nil && !d.where(p.Where.Expr) || !d.order() || !d.limits() {
 		return nil, nil
 	}
@@ -59,6 +62,118 @@ func (s *Server) direct(ctx *gms.Context, p *gmsx.PlainSelect) (*gmsx.Direct, er
 	s.directly.Add(1)
 	return &gmsx.Direct{Schema: d.schemaOut(), Rows: d.rows(snap, ranges)}, nil
 }
+
+// directExtremes answers MIN and MAX of parts of the key behind equalities: they
+// are in the first and the last row.
+func (s *Server) directExtremes(ctx *gms.Context, d *directPlan) (*gmsx.Direct, error) {
+	if d.p.Where != nil && !d.where(d.p.Where.Expr) || len(d.filter) > 0 {
+		return nil, nil
+	}
+	rows := &extremeRows{}
+	var schema gms.Schema
+	fixed := 0
+	for fixed < len(d.bounds) && len(d.bounds[fixed].in) == 1 {
+		fixed++
+	}
+	for _, e := range d.p.SelectExprs {
+		a := e.(*ast.AliasedExpr)
+		of, most := gmsx.Extreme(a.Expr)
+		col := d.column(of)
+		if col < 0 || d.cols[col].Key != fixed || d.bounds[fixed].in != nil {
+			return nil, nil
+		}
+		t := d.cols[col].Type
+		switch {
+		case t.Kind == column.Int, t.Kind == column.Time:
+		case t.Kind == column.String && t.Length > 0 && t.Length <= plainText && strings.HasPrefix(t.SQL, "varchar("):
+		default:
+			return nil, nil
+		}
+		bounds := slices.Clone(d.bounds)
+		bounds[fixed].from(partial.AfterNull(nil)) // NULL is nobody's extreme
+		of2 := *d
+		of2.bounds = bounds
+		ranges, ok := of2.ranges()
+		if !ok {
+			return nil, nil
+		}
+		rows.of = append(rows.of, extreme{layout: d.layout([]int{col}, nil), ranges: ranges, most: most, make: d.makers[col]})
+		name := a.InputExpression
+		if !a.As.IsEmpty() {
+			name = a.As.String()
+		}
+		if name == "" || schema.IndexOfColName(name) >= 0 {
+			return nil, nil // the planner refuses one twice
+		}
+		schema = append(schema, &gms.Column{Name: name, Type: d.viewShape.schema[col].Type})
+	}
+	readSet(ctx).Note(d.view)
+	snap, err := readSet(ctx).Snapshot(d.view)
+	if err != nil {
+		return nil, sqlError(err)
+	}
+	rows.snap = snap
+	s.directly.Add(1)
+	return &gmsx.Direct{Schema: schema, Rows: rows}, nil
+}
+
+// extremeRows are one row of values from the ends of ranges.
+type extremeRows struct {
+	snap *views.Snapshot
+	of   []extreme
+	done bool
+}
+
+type extreme struct {
+	layout *views.Layout
+	ranges []views.Range
+	most   bool
+	make   valueMaker
+}
+
+// Next implements gms.RowIter.
+func (r *extremeRows) Next(ctx *gms.Context) (gms.Row, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if r.done {
+		return nil, io.EOF
+	}
+	r.done = true
+	row := make(gms.Row, len(r.of))
+	for i, x := range r.of {
+		if len(x.ranges) == 0 {
+			continue
+		}
+		var b column.Batch
+		n, err := r.snap.ScanLayout(x.layout, x.ranges, x.most).Fill(&b, 1)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			row[i] = x.make.make(b.Cols[0].Value(0))
+		}
+	}
+	return row, nil
+}
+
+// WriteRows implements gmsx.WireRows.
+func (r *extremeRows) WriteRows(ctx *gms.Context, w *gmsx.RowWriter, _ int) error {
+	row, err := r.Next(ctx)
+	if err != nil {
+		return err
+	}
+	w.Row()
+	for _, v := range row {
+		if err := w.Value(ctx, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close implements gms.RowIter. The snapshot is the statement's.
+func (r *extremeRows) Close(*gms.Context) error { return nil }
 
 // directTable is the relation of a view that p reads, or nil.
 func (s *Server) directTable(ctx *gms.Context, p *gmsx.PlainSelect) *viewTable {

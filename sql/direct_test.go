@@ -191,9 +191,21 @@ func directQuery(r *rand.Rand) (query string, args []any) {
 	if r.IntN(4) == 0 {
 		condition(pick(r, "n", "total", "mean", view.keys[0]))
 	}
+	extremes := r.IntN(6) == 0
+	if extremes {
+		var list []string
+		for range 1 + r.IntN(2) {
+			list = append(list, pick(r, "MIN(%s)", "MAX(%s)", "max( %s )", "min(%s) AS least", "MAX(%s) n"))
+			list[len(list)-1] = fmt.Sprintf(list[len(list)-1], qualifier+pick(r, view.keys[0], view.keys[0], view.keys[1], "n"))
+		}
+		out = strings.Join(list, ", ")
+	}
 	query = "SELECT " + out + " FROM " + from
 	if len(conditions) > 0 {
 		query += " WHERE " + strings.Join(conditions, " AND ")
+	}
+	if extremes {
+		return query, args
 	}
 	// Of a group's rows of several epochs the order is nobody's business.
 	dir := pick(r, "", " DESC", " ASC")

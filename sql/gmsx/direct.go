@@ -28,11 +28,32 @@ type WireRows interface {
 //
 //	SELECT columns and * FROM one table
 //	[WHERE comparisons, BETWEEN and IN, joined by AND] [ORDER BY columns] [LIMIT]
+//
+// or, without ORDER BY and LIMIT, SELECT MIN(column), MAX(column) and nothing else.
 type PlainSelect struct {
 	*ast.Select
 	From *ast.AliasedTableExpr
 	Name ast.TableName
 	Args map[string]ast.Expr // of parameters, by name
+
+	// Extremes says that the result is one row of extremes, see Extreme.
+	Extremes bool
+}
+
+// Extreme returns the column of MIN(column) or MAX(column), nil for all else.
+func Extreme(e ast.Expr) (of *ast.ColName, most bool) {
+	f, ok := e.(*ast.FuncExpr)
+	if !ok || f.Distinct || f.Over != nil || !f.Qualifier.IsEmpty() || len(f.Exprs) != 1 {
+		return nil, false
+	}
+	if most = f.Name.Lowered() == "max"; !most && f.Name.Lowered() != "min" {
+		return nil, false
+	}
+	arg, ok := f.Exprs[0].(*ast.AliasedExpr)
+	if !ok || !arg.As.IsEmpty() || !isColumn(arg.Expr) {
+		return nil, false
+	}
+	return arg.Expr.(*ast.ColName), most
 }
 
 // Value returns the literal that an operand is; nil where it is a column, or
@@ -63,16 +84,25 @@ func plainSelect(stmt ast.Statement, lists bool) *PlainSelect {
 	if !ok || !name.SchemaQualifier.IsEmpty() {
 		return nil
 	}
+	columns, extremes := 0, 0
 	for _, e := range s.SelectExprs {
 		switch e := e.(type) {
 		case *ast.StarExpr:
+			columns++
 		case *ast.AliasedExpr:
-			if !isColumn(e.Expr) {
+			if isColumn(e.Expr) {
+				columns++
+			} else if of, _ := Extreme(e.Expr); of != nil {
+				extremes++
+			} else {
 				return nil
 			}
 		default:
 			return nil
 		}
+	}
+	if extremes > 0 && (columns > 0 || s.OrderBy != nil || s.Limit != nil) {
+		return nil
 	}
 	if s.Where != nil && !plainCondition(s.Where.Expr, lists) {
 		return nil
@@ -85,7 +115,7 @@ func plainSelect(stmt ast.Statement, lists bool) *PlainSelect {
 	if l := s.Limit; l != nil && (!plainOperand(l.Rowcount) || l.Offset != nil && !plainOperand(l.Offset)) {
 		return nil
 	}
-	return &PlainSelect{Select: s, From: from, Name: name}
+	return &PlainSelect{Select: s, From: from, Name: name, Extremes: extremes > 0}
 }
 
 func isColumn(e ast.Expr) bool {
