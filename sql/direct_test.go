@@ -238,8 +238,12 @@ var directViews = []struct {
 	name string
 	keys []string
 }{
-	{"plain", []string{"k", "s"}}, {"texts", []string{"s", "k"}}, {"times", []string{"m", "s"}},
-	{"decimals", []string{"d", "u"}}, {"unsigneds", []string{"u", "d"}}, {"days", []string{"day", "x"}},
+	{"plain", []string{"k", "s"}},
+	{"texts", []string{"s", "k"}},
+	{"times", []string{"m", "s"}},
+	{"decimals", []string{"d", "u"}},
+	{"unsigneds", []string{"u", "d"}},
+	{"days", []string{"day", "x"}},
 }
 
 // directValues are what the columns are compared with.
