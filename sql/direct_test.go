@@ -136,10 +136,10 @@ func directQuery(r *rand.Rand) (query string, args []any) {
 	if strings.HasSuffix(name, "_speed") {
 		columns = append(columns, "__epoch", "__serving", "__mean_sum")
 	}
-	out := "*"
+	var out string
 	switch r.IntN(4) {
 	case 0:
-		out = qualifier + "*"
+		out = pick(r, "*", qualifier+"*")
 	case 1:
 		out = strings.Join(append(append([]string{}, view.keys...), "n"), ", ")
 	default:
