@@ -112,7 +112,7 @@ func (h *handler) ComPrepare(_ context.Context, c *mysql.Conn, query string, p *
 		if r := recover(); r != nil {
 			err = h.e.panicked(r, query)
 		}
-		err = mapError(ctx, err)
+		err = h.e.hint(ctx, query, mapError(ctx, err))
 	}()
 
 	stmt, _, _, err := h.e.parser.Parse(ctx, query, false)

@@ -31,6 +31,10 @@ type Options struct {
 	// database is the session's current one, "" if it has none.
 	RewriteHook func(stmt ast.Statement, database string) (ast.Statement, error)
 
+	// Nearest returns which of the candidates a name is most likely a slip of,
+	// or "". nil gives no hints.
+	Nearest func(name string, candidates []string) string
+
 	Functions  []gms.Function              // scalar functions; they win over built-in ones
 	Aggregates map[string]AggregateFactory // by lower-case name; they win over built-in ones
 	Rules      []Rule                      // of the analyzer, after the package's own

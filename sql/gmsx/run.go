@@ -48,7 +48,7 @@ func (h *handler) run(c *mysql.Conn, cmd *command, cb mysql.ResultSpoolFn) (rest
 	rest, err = h.execute(ctx, c, s, cmd, cb)
 	if err != nil {
 		// The reason why ctx ended is gone after EndQuery.
-		return rest, mapError(ctx, err)
+		return rest, h.e.hint(ctx, cmd.query, mapError(ctx, err))
 	}
 	return rest, nil
 }
