@@ -181,7 +181,7 @@ type span struct{ from, to uint64 }
 // epoch without events is none.
 func ranges(ctx context.Context, c *client, view string) (parts []span) {
 	c.t.Helper()
-	for _, r := range c.rows(ctx, "SELECT from_seq, to_seq FROM weir.layers WHERE view = ? AND serving = 1 ORDER BY from_seq", view) {
+	for _, r := range c.rows(ctx, "SELECT from_seq, to_seq FROM weir.layers WHERE view = ? AND serving = 1 AND to_seq IS NOT NULL ORDER BY from_seq", view) {
 		if s := (span{number(c.t, r[0]), number(c.t, r[1])}); s.from <= s.to {
 			parts = append(parts, s)
 		}
