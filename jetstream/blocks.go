@@ -284,19 +284,13 @@ type block struct {
 	hash  *highwayhash.Digest64
 }
 
-func (r *blockReader) openBlock(ctx context.Context, index uint32) (b block, err error) {
+func (r *blockReader) openBlock(index uint32) (b block, err error) {
 	b.index = index
-	if b.file, err = os.Open(r.path(index)); err != nil {
+	key := sha256.Sum256([]byte(r.log.name + "-" + strconv.FormatUint(uint64(index), 10)))
+	if b.hash, err = highwayhash.NewDigest64(key[:]); err != nil {
 		return block{}, err
 	}
-	// The file was that of the log, if the log is the same now.
-	if err = r.look(ctx); err == nil {
-		key := sha256.Sum256([]byte(r.log.name + "-" + strconv.FormatUint(uint64(index), 10)))
-		b.hash, err = highwayhash.NewDigest64(key[:])
-	}
-	if err != nil {
-		b.close()
-	}
+	b.file, err = os.Open(r.path(index))
 	return b, err
 }
 
@@ -311,11 +305,15 @@ func (b *block) close() {
 // until says that it is enough. With errBlocks, next is the sequence before
 // which the block goes on, 0 if that is not known.
 func (r *blockReader) readBlock(ctx context.Context, index uint32, yield func([]views.Record) bool) (next uint64, more bool, err error) {
-	b, err := r.openBlock(ctx, index)
+	b, err := r.openBlock(index)
 	if err != nil {
 		return 0, false, err
 	}
 	defer b.close()
+	// The file was that of the log, if the log is the same now.
+	if err := r.look(ctx); err != nil {
+		return 0, false, err
+	}
 	have := 0 // bytes of buf that are not parsed yet
 	for at := int64(0); ; {
 		if err := ctx.Err(); err != nil {

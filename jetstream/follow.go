@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"sync"
 	"time"
 
 	"weir/views"
@@ -23,9 +24,10 @@ const (
 	busyRecords = 1000
 	busyTime    = 250 * time.Millisecond
 
-	// Fewer within quietTime are little.
-	quietRecords = 100
-	quietTime    = 100 * time.Millisecond
+	// Fewer within quietTime are little. To change the way takes some requests to
+	// the server, which a load that comes and goes is spared.
+	quietRecords = 500
+	quietTime    = time.Second
 
 	// tailPoll is the time between two looks into a block that had no more.
 	tailPoll = 2 * time.Millisecond
@@ -54,10 +56,13 @@ type follower struct {
 
 	doubt time.Duration // after the last blocks; 0 if they told all there was
 	after time.Time     // when blocks are tried again
+
+	closing sync.WaitGroup // of readers that are done with
 }
 
 func (l *log) follow(ctx context.Context, after uint64, yield func([]views.Record, error) bool) {
 	f := &follower{log: l, pos: after}
+	defer f.closing.Wait()
 	for f.consume(ctx, yield) && f.tail(ctx, yield) {
 	}
 }
@@ -66,7 +71,7 @@ func (l *log) follow(ctx context.Context, after uint64, yield func([]views.Recor
 func (f *follower) consume(ctx context.Context, yield func([]views.Record, error) bool) bool {
 	r := newReader(ctx, f.log, f.pos, 0)
 	r.created = f.created
-	defer r.close()
+	defer f.closing.Go(r.close) // which asks the server to
 	f.since, f.count = time.Now(), 0
 	for {
 		batch, err := r.next()
@@ -164,9 +169,10 @@ func (f *follower) judge(doubt, told bool) {
 type tail struct {
 	*blockReader
 	block
-	at    int64 // where the first record that was not read begins
-	torn  bool  // there are bytes of a record at it, and not all
-	tries int   // how often it was not as it should be
+	home  *os.File // the directory of the log's blocks
+	at    int64    // where the first record that was not read begins
+	torn  bool     // there are bytes of a record at it, and not all
+	tries int      // how often it was not as it should be
 }
 
 func newTail(f *follower) *tail {
@@ -177,31 +183,51 @@ func newTail(f *follower) *tail {
 	return &tail{blockReader: r}
 }
 
+func (t *tail) close() {
+	t.block.close()
+	if t.home != nil {
+		_ = t.home.Close()
+		t.home = nil
+	}
+}
+
 // open opens the block that the next record is in, or will be.
-func (t *tail) open(ctx context.Context) error {
+func (t *tail) open(ctx context.Context) (err error) {
+	if t.home, err = os.Open(t.dir); err != nil {
+		return err
+	}
 	if err := t.look(ctx); err != nil {
 		return err
 	}
 	t.pos = max(t.pos, t.first-1)
 	list, err := blockList(t.dir)
 	if err != nil {
-		return errBlocks
+		return err
 	}
 	at, ok := t.locate(list)
 	if !ok {
 		return errBlocks
 	}
-	return t.turn(ctx, list[at])
+	return t.turn(list[at])
 }
 
 // turn goes on with another block.
-func (t *tail) turn(ctx context.Context, index uint32) error {
-	next, err := t.openBlock(ctx, index)
+func (t *tail) turn(index uint32) error {
+	next, err := t.openBlock(index)
 	if err != nil {
 		return err
 	}
-	t.close()
+	t.block.close()
 	t.block, t.at, t.torn, t.tries = next, 0, false, 0
+	// A log that was deleted, and made again, has another directory. It is
+	// another for certain, since this one is still open.
+	here, err := t.home.Stat()
+	if err != nil {
+		return err
+	}
+	if there, err := os.Stat(t.dir); err != nil || !os.SameFile(here, there) {
+		return errBlocks
+	}
 	return nil
 }
 
@@ -224,7 +250,7 @@ func (t *tail) read(ctx context.Context) (more bool, err error) {
 		t.tries = 0
 		return n == len(t.buf) || bad, nil
 	case !bad:
-		return t.end(ctx, n)
+		return t.end(n)
 	}
 	if t.tries++; t.tries > tailTries {
 		return false, errBlocks
@@ -250,7 +276,7 @@ func (t *tail) fetch() (n int, err error) {
 
 // end is called where the block has no whole record any more, but n bytes of
 // one.
-func (t *tail) end(ctx context.Context, n int) (more bool, err error) {
+func (t *tail) end(n int) (more bool, err error) {
 	if _, err := os.Stat(t.path(t.index + 1)); err == nil {
 		// This one grows no more. It may have since it was read.
 		now, err := t.file.Stat()
@@ -262,7 +288,7 @@ func (t *tail) end(ctx context.Context, n int) (more bool, err error) {
 		case n > 0:
 			return false, errBlocks
 		}
-		return true, t.turn(ctx, t.index+1)
+		return true, t.turn(t.index + 1)
 	}
 	here, err := t.file.Stat()
 	if err != nil {

@@ -87,6 +87,7 @@ func TestFollowTakesTurns(t *testing.T) {
 				}
 			}
 		}
+		awaitConsumers(t, s, "a", 0)
 	}
 }
 
