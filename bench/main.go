@@ -1,6 +1,6 @@
 // Command bench measures weir beside its ceilings, in one run on one machine:
 //
-//	go run ./bench [-events N] [-weir FILE] [-live ROUNDS] [-deliveries ROUNDS] [-queries ROUNDS [-rows N,…] [-dir DIR] [-only TEXT]]
+//	go run ./bench [-events N] [-weir FILE] [-live ROUNDS] [-freshness RATE] [-deliveries ROUNDS] [-queries ROUNDS [-rows N,…] [-dir DIR] [-only TEXT]]
 //
 // It starts the server as users run it, publishes from a process of its own
 // over TCP with acknowledgements, and prints
@@ -22,6 +22,8 @@
 //
 // With -weir it measures that program, and not the one that is built from here;
 // with -live it may be several, which take turns.
+//
+// With -freshness it prints the freshness alone, at that rate.
 //
 // With -deliveries it prints the live rate with each delivery of views, and with
 // a log that is synced before each acknowledgement, instead.
@@ -75,6 +77,7 @@ func main() {
 	rows := flag.String("rows", "100000,1000000", "queries: rows of the view, several in turn")
 	kept := flag.String("dir", "", "queries: keep the data here")
 	only := flag.String("only", "", "queries: those with this in their names")
+	fresh := flag.Int("freshness", 0, "measure the freshness alone, at so many events a second")
 	read := flag.Bool("read", false, "measure what reads the log, alone")
 	flag.Parse()
 	ctx := context.Background()
@@ -88,6 +91,8 @@ func main() {
 		err = runQueries(ctx, *kept, *rows, *only, *reading)
 	case *lives > 0:
 		err = runLive(ctx, *programs, *events, *lives)
+	case *fresh > 0:
+		err = runFreshness(ctx, *programs, *events, *fresh)
 	default:
 		err = run(ctx, *programs, *events, *rounds, *read)
 	}
@@ -152,6 +157,24 @@ func run(ctx context.Context, program string, events, rounds int, read bool) err
 		return err
 	}
 	return recompute(ctx, bin, data, events)
+}
+
+// runFreshness prints the freshness at a rate.
+func runFreshness(ctx context.Context, program string, events, rate int) error {
+	dir, err := os.MkdirTemp("", "weir-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if program == "" {
+		if program, err = build(ctx, dir); err != nil {
+			return err
+		}
+	}
+	if err := freshness(ctx, program, filepath.Join(dir, "fresh"), rate, 0); err != nil {
+		return err
+	}
+	return freshness(ctx, program, filepath.Join(dir, "beside"), rate, events)
 }
 
 // build returns the path of weir's program, made in dir.
