@@ -27,6 +27,7 @@ demo:
 test:
 	go test -race -shuffle=on -timeout 15m ./...
 	go -C internal/icuregex test -race ./...
+	go -C bench test -race ./...
 
 ## quick: the tests without the race detector
 quick:
@@ -50,13 +51,22 @@ fuzz:
 		done; \
 	done
 
-## bench: live rate, freshness and recompute, beside their ceilings
+## bench: weir beside its ceilings and beside MariaDB, PostgreSQL, ClickHouse and DuckDB, as far as they are installed
 bench:
-	go run ./bench
+	go -C bench run . all
 
-## bench-queries: what reading a view costs, beside MariaDB with the same rows (package mariadb-server)
+## bench-quick: the same, small: under three minutes, for the ratios
+bench-quick:
+	go -C bench run . quick
+
+## bench-queries: what reading a view costs, beside the same rows elsewhere
 bench-queries:
-	go run ./bench -queries 5
+	go -C bench run . queries
+
+## bench-docs: measure everything on this machine, and write the tables and pictures of docs/performance.md
+bench-docs:
+	go -C bench run . all --out results --rounds 5
+	go -C bench run . report
 
 ## microbench: the benchmarks beside the code
 microbench:
@@ -66,7 +76,9 @@ microbench:
 lint:
 	go vet ./...
 	go -C internal/icuregex vet ./...
+	go -C bench vet ./...
 	$(LINT) run ./...
+	cd bench && go tool -modfile=../tools.mod golangci-lint run ./...
 
 ## fmt: format the code
 fmt:
@@ -75,4 +87,4 @@ fmt:
 fmt-check:
 	@$(LINT) fmt --diff ./... || { echo 'run make fmt'; exit 1; }
 
-.PHONY: help check build run demo test quick crash differ fuzz bench bench-queries microbench lint fmt fmt-check
+.PHONY: help check build run demo test quick crash differ fuzz bench bench-quick bench-queries bench-docs microbench lint fmt fmt-check

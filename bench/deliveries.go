@@ -2,60 +2,45 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"path/filepath"
-	"slices"
-	"strings"
+
+	"weir/bench/result"
+	"weir/bench/work"
 )
 
-// A promise is what views or the log promise.
-type promise struct{ delivery, durability string }
-
-var promises = []promise{
-	{"exactly_once", "100ms"},
-	{"at_least_once", "100ms"},
-	{"at_most_once", "100ms"},
-	{"exactly_once", "always"},
-}
-
-// slower is how many times fewer events a run takes whose every event is synced.
-const slower = 20
-
-// deliveries prints the live rate with each promise: the median of so many
-// rounds, which take turns.
-func deliveries(ctx context.Context, bin, dir string, events, rounds int) error {
-	rates := make([][]float64, len(promises))
-	for round := range rounds {
-		for i, p := range promises {
-			var definitions []string
-			for _, d := range threeViews {
-				definitions = append(definitions, strings.Replace(d, " AS SELECT", " WITH (delivery = '"+p.delivery+"') AS SELECT", 1))
+// deliveries measures the live rate with each promise that views or the log
+// make.
+func (b *bench) deliveries(ctx context.Context, f *result.File) error {
+	three, err := work.Named("three")
+	if err != nil {
+		return err
+	}
+	in := b.input(three)
+	path, err := in.File(filepath.Join(b.Dir, "input"), work.NDJSON)
+	if err != nil {
+		return err
+	}
+	for range b.Rounds {
+		for _, p := range []struct{ delivery, env, durability string }{
+			{"exactly_once", "100ms", soonSynced},
+			{"at_least_once", "100ms", soonSynced},
+			{"at_most_once", "100ms", soonSynced},
+			{"exactly_once", "always", alwaysSynced},
+		} {
+			var create []string
+			for _, v := range in.Views {
+				create = append(create, v.Create(in.Workload, "delivery = '"+p.delivery+"'"))
 			}
-			n := events
-			if p.durability == "always" {
-				n /= slower
+			events := in.Events
+			if p.env == "always" {
+				events /= slower
 			}
-			if err := os.Setenv("WEIR_DURABILITY", p.durability); err != nil {
-				return err
-			}
-			data := filepath.Join(dir, fmt.Sprint("promise", round, "-", i))
-			rate, err := live(ctx, bin, data, n, definitions)
+			rate, err := b.weirRate(ctx, in, path, create, events, "WEIR_DURABILITY="+p.env)
 			if err != nil {
 				return err
 			}
-			rates[i] = append(rates[i], rate.rate)
-			if err := os.RemoveAll(data); err != nil {
-				return err
-			}
+			add(f, result.Figure{Workload: in.Name, Contender: "weir", How: p.delivery, Durability: p.durability, Measure: "rate", Unit: "events/s"}, rate)
 		}
-	}
-	for i, p := range promises {
-		slices.Sort(rates[i])
-		slices.Sort(rates[0])
-		rate, first := rates[i][rounds/2], rates[0][rounds/2]
-		fmt.Printf("live, %-14s --durability %-7s %8.0f events/s (%.2f), %.0f to %.0f\n",
-			p.delivery, p.durability, rate, rate/first, rates[i][0], rates[i][rounds-1])
 	}
 	return nil
 }
