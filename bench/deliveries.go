@@ -35,11 +35,11 @@ func (b *bench) deliveries(ctx context.Context, f *result.File) error {
 			if p.env == "always" {
 				events /= slower
 			}
-			rate, err := b.weirRate(ctx, in, path, create, events, "WEIR_DURABILITY="+p.env)
+			took, err := b.weirSpeed(ctx, b.Program[0], in, path, create, events, "WEIR_DURABILITY="+p.env)
 			if err != nil {
 				return err
 			}
-			add(f, result.Figure{Workload: in.Name, Contender: "weir", How: p.delivery, Durability: p.durability, Measure: "rate", Unit: "events/s"}, rate)
+			took.add(f, result.Figure{Workload: in.Name, Contender: "weir", How: p.delivery, Durability: p.durability})
 		}
 	}
 	return nil

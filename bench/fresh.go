@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -64,12 +65,12 @@ func (b *bench) fresh(ctx context.Context, f *result.File) error {
 		create = append(create, v.Create(in.Workload, ""))
 	}
 	for range b.Rounds {
-		most, err := b.weirRate(ctx, in, path, create, in.Events)
+		most, err := b.weirSpeed(ctx, b.Program[0], in, path, create, in.Events)
 		if err != nil {
 			return err
 		}
-		add(f, result.Figure{Workload: in.Name, Contender: "weir", How: "as fast as it goes", Durability: soonSynced, Measure: "rate", Unit: "events/s"}, most)
-		if err := b.freshRound(ctx, f, in, path, append(create, replayed), most); err != nil {
+		most.add(f, result.Figure{Workload: in.Name, Contender: "weir", How: "as fast as it goes", Durability: soonSynced})
+		if err := b.freshRound(ctx, f, in, path, append(slices.Clone(create), replayed), most.rate); err != nil {
 			return err
 		}
 	}
@@ -101,6 +102,11 @@ func (b *bench) freshRound(ctx context.Context, f *result.File, in *work.Input, 
 	for _, share := range shares {
 		rate := int64(most * float64(share) / 100)
 		for _, l := range loads {
+			before, err := workBeside(ctx, w)
+			if err != nil {
+				return err
+			}
+			begin := time.Now()
 			beside, stop := context.WithCancel(ctx)
 			ended := make(chan error, 1)
 			go func() {
@@ -111,8 +117,10 @@ func (b *bench) freshRound(ctx context.Context, f *result.File, in *work.Input, 
 				ended <- l.beside(b, beside, w)
 			}()
 			waits, acks, err := follow(ctx, w, publishFlags{URL: w.NATS, Subject: in.Stream, File: path, Count: int64(took.Seconds() * float64(rate)), Rate: rate})
+			during, failed := workBeside(ctx, w)
+			lasted := time.Since(begin).Seconds()
 			stop()
-			if err := errors.Join(err, <-ended); err != nil {
+			if err := errors.Join(err, failed, <-ended); err != nil {
 				return fmt.Errorf("%s at %d %%: %w", l.name, share, err)
 			}
 			fig := result.Figure{
@@ -127,9 +135,19 @@ func (b *bench) freshRound(ctx context.Context, f *result.File, in *work.Input, 
 				fig.Measure = m.name
 				add(f, fig, result.Quantile(m.values, m.at))
 			}
+			if l.beside != nil {
+				fig.Measure, fig.Unit = "beside it", "events/s"
+				add(f, fig, (during-before)/lasted)
+			}
 		}
 	}
 	return nil
+}
+
+// workBeside returns how many events replays and batch runs have been through.
+func workBeside(ctx context.Context, w *peer.Weir) (events float64, err error) {
+	err = w.DB.QueryRowContext(ctx, "SELECT COALESCE(SUM(events_done), 0) FROM weir.jobs WHERE kind IN ('replay', 'batch')").Scan(&events)
+	return events, err
 }
 
 // again runs a statement until ctx is done, to the end of the one that runs

@@ -25,7 +25,11 @@ func (b *bench) growth(ctx context.Context, f *result.File) error {
 	defer func() { _ = os.RemoveAll(filepath.Join(b.Dir, "growth")) }()
 	for range b.Rounds {
 		for _, times := range []int64{1, 10} {
-			in := work.New(three, b.Seed, b.Events*times)
+			events := b.Events * times
+			if b.brief {
+				events /= 4
+			}
+			in := work.New(three, b.Seed, events)
 			if err := b.growthOf(ctx, f, in); err != nil {
 				return fmt.Errorf("%d events: %w", in.Events, err)
 			}

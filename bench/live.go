@@ -59,42 +59,69 @@ func (b *bench) live(ctx context.Context, f *result.File) error {
 	return nil
 }
 
+// A speed is what a live run took.
+type speed struct {
+	rate float64       // events/s
+	cpu  time.Duration // that the server took of the processors for each event
+}
+
+func speedOf(events int64, took, cpu time.Duration) speed {
+	return speed{float64(events) / took.Seconds(), cpu / time.Duration(events)}
+}
+
+// add notes both figures. The second hardly varies with what else the machine
+// does, and so is the one to trust where the first scatters.
+func (s speed) add(f *result.File, fig result.Figure) {
+	fig.Measure, fig.Unit = "rate", "events/s"
+	add(f, fig, s.rate)
+	fig.Measure, fig.Unit = "processor", "µs an event"
+	add(f, fig, float64(s.cpu.Nanoseconds())/1000)
+}
+
 // liveWeir measures the log alone, weir without a view, and with its views.
 func (b *bench) liveWeir(ctx context.Context, f *result.File, in *work.Input) error {
 	path, err := in.File(filepath.Join(b.Dir, "input"), work.NDJSON)
 	if err != nil {
 		return err
 	}
-	rate, err := b.bareRate(ctx, in, path)
+	took, err := b.bareSpeed(ctx, in, path)
 	if err != nil {
 		return err
 	}
-	fig := result.Figure{Workload: in.Name, Contender: "JetStream alone", How: "nobody reads", Durability: soonSynced, Measure: "rate", Unit: "events/s"}
-	add(f, fig, rate)
-	fig.Contender, fig.How = "weir", "no view"
-	if rate, err = b.weirRate(ctx, in, path, nil, in.Events); err != nil {
-		return err
-	}
-	add(f, fig, rate)
-	fig.How = viewsFresh(in.Workload)
+	took.add(f, result.Figure{Workload: in.Name, Contender: alone, How: "nobody reads", Durability: soonSynced})
 	var create []string
 	for _, v := range in.Views {
 		create = append(create, v.Create(in.Workload, ""))
 	}
-	if rate, err = b.weirRate(ctx, in, path, create, in.Events); err != nil {
-		return err
+	for _, program := range b.Program {
+		name := "weir"
+		if len(b.Program) > 1 {
+			name = filepath.Base(program)
+		}
+		for _, step := range []struct {
+			how, promised, env string
+			create             []string
+			events             int64
+		}{
+			{"no view", soonSynced, "100ms", nil, in.Events},
+			{viewsFresh(in.Workload), soonSynced, "100ms", create, in.Events},
+			{viewsFresh(in.Workload), alwaysSynced, "always", create, in.Events / slower},
+		} {
+			if b.brief && step.promised == alwaysSynced {
+				continue
+			}
+			took, err := b.weirSpeed(ctx, program, in, path, step.create, step.events, "WEIR_DURABILITY="+step.env)
+			if err != nil {
+				return fmt.Errorf("%s, %s: %w", name, step.how, err)
+			}
+			took.add(f, result.Figure{Workload: in.Name, Contender: name, How: step.how, Durability: step.promised})
+		}
 	}
-	add(f, fig, rate)
-	if b.brief {
-		return nil
-	}
-	fig.Durability = alwaysSynced
-	if rate, err = b.weirRate(ctx, in, path, create, in.Events/slower, "WEIR_DURABILITY=always"); err != nil {
-		return err
-	}
-	add(f, fig, rate)
 	return nil
 }
+
+// alone is the contender that is the ceiling.
+const alone = "JetStream alone"
 
 func viewsFresh(w *work.Workload) string {
 	if len(w.Views) == 1 {
@@ -103,8 +130,8 @@ func viewsFresh(w *work.Workload) string {
 	return fmt.Sprint(len(w.Views), " views fresh")
 }
 
-// bareRate is the ceiling: what the same JetStream takes with nobody reading.
-func (b *bench) bareRate(ctx context.Context, in *work.Input, path string) (float64, error) {
+// bareSpeed is the ceiling: what the same JetStream takes with nobody reading.
+func (b *bench) bareSpeed(ctx context.Context, in *work.Input, path string) (speed, error) {
 	data := filepath.Join(b.Dir, "alone")
 	defer func() { _ = os.RemoveAll(data) }()
 	cmd := exec.CommandContext(ctx, b.bare, "serve", data, in.Stream)
@@ -112,32 +139,33 @@ func (b *bench) bareRate(ctx context.Context, in *work.Input, path string) (floa
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return 0, err
+		return speed{}, err
 	}
 	if err := cmd.Start(); err != nil {
-		return 0, err
+		return speed{}, err
 	}
 	defer func() { _ = cmd.Process.Kill() }()
 	url, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		return 0, fmt.Errorf("the log alone: %w", err)
+		return speed{}, fmt.Errorf("the log alone: %w", err)
 	}
 	begin, end, err := publishAll(ctx, publishFlags{URL: strings.TrimSpace(url), Subject: in.Stream, File: path, Count: in.Events})
 	if err != nil {
-		return 0, err
+		return speed{}, err
 	}
+	took := speedOf(in.Events, end.Sub(begin), result.CPU(cmd.Process.Pid))
 	_ = cmd.Process.Signal(os.Interrupt)
-	return float64(in.Events) / end.Sub(begin).Seconds(), cmd.Wait()
+	return took, cmd.Wait()
 }
 
-// weirRate is that of a new weir with the views that are created; their answers
-// are checked. Without views it is that of acknowledgements.
-func (b *bench) weirRate(ctx context.Context, in *work.Input, path string, create []string, events int64, env ...string) (rate float64, err error) {
+// weirSpeed is that of a new weir with the views that are created; their
+// answers are checked. Without views it is that of acknowledgements.
+func (b *bench) weirSpeed(ctx context.Context, program string, in *work.Input, path string, create []string, events int64, env ...string) (took speed, err error) {
 	data := filepath.Join(b.Dir, "live")
 	defer func() { _ = os.RemoveAll(data) }()
-	w, err := b.weir(ctx, "live", env...)
+	w, err := peer.StartWeir(ctx, program, data, env...)
 	if err != nil {
-		return 0, err
+		return took, err
 	}
 	defer func() {
 		if stopped := w.Stop(); err == nil {
@@ -145,22 +173,24 @@ func (b *bench) weirRate(ctx context.Context, in *work.Input, path string, creat
 		}
 	}()
 	if err := w.Exec(ctx, append([]string{in.CreateStream()}, create...)...); err != nil {
-		return 0, err
+		return took, err
 	}
+	before := result.CPU(w.PID())
 	begin, end, err := publishAll(ctx, publishFlags{URL: w.NATS, Subject: in.Stream, File: path, Count: events})
 	if err != nil {
-		return 0, err
+		return took, err
 	}
 	if len(create) > 0 {
 		if err := w.Wait(ctx, in.Stream, events); err != nil {
-			return 0, err
+			return took, err
 		}
 		end = time.Now()
-		if err := w.Check(ctx, answers(in, events), in); err != nil {
-			return 0, err
-		}
 	}
-	return float64(events) / end.Sub(begin).Seconds(), nil
+	took = speedOf(events, end.Sub(begin), result.CPU(w.PID())-before)
+	if len(create) > 0 {
+		err = w.Check(ctx, answers(in, events), in)
+	}
+	return took, err
 }
 
 // answers computes what the views hold after so many events.
@@ -185,7 +215,7 @@ func (b *bench) livePeer(ctx context.Context, f *result.File, db peer.Database, 
 	}
 	var written int64
 	var commits []float64
-	begin := time.Now()
+	begin, before := time.Now(), result.CPU(db.PID())
 	for written < in.Events && time.Since(begin) < b.Limit {
 		n := min(int64(way.Batch), in.Events-written)
 		for i := range n {
@@ -198,7 +228,7 @@ func (b *bench) livePeer(ctx context.Context, f *result.File, db peer.Database, 
 		commits = append(commits, float64(time.Since(sent).Nanoseconds())/1e6)
 		written += n
 	}
-	took := time.Since(begin)
+	took := speedOf(written, time.Since(begin), result.CPU(db.PID())-before)
 	q, err := db.Open(ctx, 1, false)
 	if err != nil {
 		return err
@@ -209,8 +239,8 @@ func (b *bench) livePeer(ctx context.Context, f *result.File, db peer.Database, 
 			return err
 		}
 	}
-	fig := result.Figure{Workload: in.Name, Contender: db.Name(), How: way.Name, Durability: way.Promised, Measure: "rate", Unit: "events/s"}
-	add(f, fig, float64(written)/took.Seconds())
+	fig := result.Figure{Workload: in.Name, Contender: db.Name(), How: way.Name, Durability: way.Promised}
+	took.add(f, fig)
 	fig.Unit = "ms"
 	for _, p := range []struct {
 		name string

@@ -53,7 +53,7 @@ type bench struct {
 	Rows      []int         `default:"100000,1000000" help:"queries: rows of the view, several in turn."`
 	Clients   []int         `default:"1,8,64" help:"queries: how many clients ask at once, several in turn."`
 	Only      string        `help:"queries: those with this in their names."`
-	Weir      string        `help:"The program to measure; the default is built from the tree."`
+	Program   []string      `help:"The weir to measure; the default is built from the tree. live measures several, in turn; the others the first."`
 
 	brief bool // take a few of the ways and loads alone
 	bare  string
@@ -109,7 +109,7 @@ func run(ctx context.Context, command string) (err error) {
 	case "report":
 		return cli.Report.run()
 	case "quick":
-		b.brief, b.Events, b.Rounds, b.Limit = true, min(b.Events, 200_000), min(b.Rounds, 1), time.Second
+		b.brief, b.Events, b.Rounds, b.Limit = true, min(b.Events, 100_000), min(b.Rounds, 1), time.Second
 		b.Workloads, b.Rows, b.Clients = []string{"ads", "access"}, []int{20_000}, []int{1, 8}
 	}
 	if b.Events < 10_000 || b.Rounds < 1 {
@@ -156,9 +156,14 @@ func (b *bench) prepare(ctx context.Context) error {
 	}
 	b.bare = filepath.Join(b.Dir, "bare")
 	builds := [][2]string{{b.bare, "./internal/bare"}}
-	if b.Weir == "" {
-		b.Weir = filepath.Join(b.Dir, "weir")
-		builds = append(builds, [2]string{b.Weir, "."})
+	if len(b.Program) == 0 {
+		b.Program = []string{filepath.Join(b.Dir, "weir")}
+		builds = append(builds, [2]string{b.Program[0], "."})
+	}
+	for i, program := range b.Program {
+		if b.Program[i], err = filepath.Abs(program); err != nil {
+			return err
+		}
 	}
 	for _, build := range builds {
 		cmd := exec.CommandContext(ctx, "go", "-C", "..", "build", "-trimpath", "-o", build[0], build[1])
@@ -174,7 +179,7 @@ func (b *bench) prepare(ctx context.Context) error {
 func (b *bench) suite(ctx context.Context, s suite) error {
 	f := &result.File{
 		Suite: s.name, Started: time.Now().UTC(), Command: strings.Join(os.Args[1:], " "), Seed: b.Seed, Events: b.Events, Rounds: b.Rounds,
-		Machine: result.Here(b.Dir), Versions: versions(ctx, b.Weir),
+		Machine: result.Here(b.Dir), Versions: versions(ctx, b.Program),
 	}
 	fmt.Printf("== %s: %s events, seed %d, %d rounds, %d cores, load %.1f before it began\n",
 		s.name, work.Thousands(b.Events), b.Seed, b.Rounds, f.Machine.Cores, f.Machine.Load)
@@ -195,10 +200,12 @@ func (b *bench) suite(ctx context.Context, s suite) error {
 var linked = map[string]string{"github.com/nats-io/nats.go": "nats.go", "github.com/go-sql-driver/mysql": "go-sql-driver/mysql", "github.com/jackc/pgx/v5": "pgx"}
 
 // versions are those of weir and of what bench itself is linked with.
-func versions(ctx context.Context, weir string) map[string]string {
+func versions(ctx context.Context, programs []string) map[string]string {
 	list := map[string]string{}
-	if out, err := exec.CommandContext(ctx, weir, "version").Output(); err == nil {
-		list["weir"] = strings.TrimSpace(string(out))
+	for _, p := range programs {
+		if out, err := exec.CommandContext(ctx, p, "version").Output(); err == nil {
+			list[filepath.Base(p)] = strings.TrimSpace(string(out))
+		}
 	}
 	if out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output(); err == nil {
 		list["weir's tree"] = strings.TrimSpace(string(out))
@@ -279,7 +286,7 @@ func (b *bench) leave(what string, why error) {
 
 // weir starts the server that is measured.
 func (b *bench) weir(ctx context.Context, data string, env ...string) (*peer.Weir, error) {
-	return peer.StartWeir(ctx, b.Weir, filepath.Join(b.Dir, data), env...)
+	return peer.StartWeir(ctx, b.Program[0], filepath.Join(b.Dir, data), env...)
 }
 
 // says prints a figure as it is taken.

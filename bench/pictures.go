@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"html"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/go-analyze/charts"
@@ -50,28 +53,40 @@ func (c bars) svg() ([]byte, error) {
 			values[j][len(list)-1-i] = v
 		}
 	}
-	options := []charts.OptionFunc{
-		charts.SVGOutputOptionFunc(),
-		charts.DimensionsOptionFunc(900, 90+len(c.labels)*(14+16*len(c.values))),
-		charts.TitleTextOptionFunc(c.title),
-		charts.YAxisLabelsOptionFunc(labels),
-		charts.PaddingOptionFunc(charts.Box{Top: 20, Right: 70, Bottom: 20, Left: 20}),
-		func(o *charts.ChartOption) {
-			o.ValueFormatter = number
-			for i := range o.SeriesList {
-				o.SeriesList[i].Label = charts.SeriesLabel{Show: charts.Ptr(true), ValueFormatter: number}
-			}
-		},
+	label := charts.SeriesLabel{Show: charts.Ptr(true), ValueFormatter: number, FontStyle: charts.FontStyle{FontSize: textSize}}
+	opt := charts.NewBarChartOptionWithSeries(charts.NewSeriesListBar(values, charts.BarSeriesOption{Label: label, Names: c.names}))
+	opt.Horizontal = true
+	opt.Padding = charts.Box{Top: 20, Right: 70, Bottom: 10, Left: 20}
+	opt.Title = charts.TitleOption{Text: c.title}
+	opt.CategoryAxis = charts.CategoryAxisOption{Labels: labels, LabelFontStyle: charts.FontStyle{FontSize: textSize}}
+	opt.ValueAxis[0] = charts.ValueAxisOption{Show: charts.Ptr(false), Min: charts.Ptr(0.0)} // each bar has its value
+	opt.Legend = charts.LegendOption{Show: charts.Ptr(len(c.names) > 1), SeriesNames: c.names, Offset: charts.OffsetRight, FontStyle: charts.FontStyle{FontSize: textSize}}
+	p := charts.NewPainter(charts.PainterOptions{OutputFormat: charts.ChartOutputSVG, Width: 900, Height: 80 + len(labels)*(10+15*len(values))})
+	if err := p.BarChart(opt); err != nil {
+		return nil, err
 	}
-	if len(c.names) > 1 {
-		options = append(options, charts.LegendOptionFunc(charts.LegendOption{SeriesNames: c.names, Offset: charts.OffsetRight}))
-	}
-	p, err := charts.HorizontalBarRender(values, options...)
+	svg, err := p.Bytes()
 	if err != nil {
 		return nil, err
 	}
-	return p.Bytes()
+	return drawnText.ReplaceAllFunc(svg, func(text []byte) []byte {
+		parts := drawnText.FindSubmatch(text)
+		pixels, err := strconv.ParseFloat(string(parts[2]), 64)
+		if err != nil {
+			return text
+		}
+		width := p.MeasureText(html.UnescapeString(string(parts[4])), 0, charts.FontStyle{FontSize: pixels * 3 / 4, FontColor: charts.ColorBlack}).Width()
+		return fmt.Appendf(nil, `%s%spx%s textLength="%d" lengthAdjust="spacingAndGlyphs">%s</text>`, parts[1], parts[2], parts[3], width, parts[4])
+	}), nil
 }
+
+// textSize is in points.
+const textSize = 10
+
+// drawnText matches a text of a picture. The library lays texts out by the
+// width that they have in its own font, which a reader may not have; so their
+// widths are written down.
+var drawnText = regexp.MustCompile(`(<text [^>]*font-size:)([0-9.]+)px([^>]*)>([^<]*)</text>`)
 
 // chartsOf says what is drawn of a suite.
 func chartsOf(f *result.File) (list []bars) {

@@ -194,16 +194,16 @@ func liveTables(f *result.File) string {
 	for _, name := range of(f.Figures, workloadOf) {
 		figures := where(f.Figures, func(fig *result.Figure) bool { return fig.Workload == name })
 		rates := where(figures, func(fig *result.Figure) bool { return fig.Measure == "rate" })
-		alone := one(rates, func(fig *result.Figure) bool { return fig.Contender == "JetStream alone" })
-		t := &table{head: []string{"", "how", "ack", "events/s", "of the log alone", "commit p50, ms", "p99"}, texts: 3}
+		ceiling := one(rates, func(fig *result.Figure) bool { return fig.Contender == alone })
+		t := &table{head: []string{"", "how", "ack", "events/s", "of the log alone", "µs of processor each", "commit p50, ms", "p99"}, texts: 3}
 		for _, rate := range rates {
 			same := func(measure string) *result.Figure {
 				return one(figures, func(fig *result.Figure) bool {
 					return fig.Contender == rate.Contender && fig.How == rate.How && fig.Durability == rate.Durability && fig.Measure == measure
 				})
 			}
-			row := []string{rate.Contender, rate.How, promises.mark(rate.Durability), cell(rate), ratio(rate, alone), "", ""}
-			for i, measure := range []string{"commit p50", "commit p99"} {
+			row := []string{rate.Contender, rate.How, promises.mark(rate.Durability), cell(rate), ratio(rate, ceiling), "", "", ""}
+			for i, measure := range []string{"processor", "commit p50", "commit p99"} {
 				if fig := same(measure); fig != nil {
 					row[5+i] = number(fig.Median)
 				}
@@ -217,9 +217,15 @@ func liveTables(f *result.File) string {
 
 func deliveriesTable(f *result.File) string {
 	var promises notes
-	t := &table{head: []string{"delivery", "ack", "events/s", "of the first"}, texts: 2}
+	t := &table{head: []string{"delivery", "ack", "events/s", "of the first", "µs of processor each"}, texts: 2}
 	for _, fig := range f.Figures {
-		t.rows = append(t.rows, []string{fig.How, promises.mark(fig.Durability), cell(fig), ratio(fig, f.Figures[0])})
+		if fig.Measure != "rate" {
+			continue
+		}
+		cpu := one(f.Figures, func(o *result.Figure) bool {
+			return o.How == fig.How && o.Durability == fig.Durability && o.Measure == "processor"
+		})
+		t.rows = append(t.rows, []string{fig.How, promises.mark(fig.Durability), cell(fig), ratio(fig, f.Figures[0]), cell(cpu)})
 	}
 	return t.String() + "\n" + promises.String()
 }
@@ -243,18 +249,22 @@ func batchTables(f *result.File) string {
 }
 
 func freshTable(f *result.File) string {
-	figures := where(f.Figures, func(fig *result.Figure) bool { return fig.Measure != "rate" })
+	figures := where(f.Figures, func(fig *result.Figure) bool { return fig.Measure != "rate" && fig.Measure != "processor" })
 	measures := of(figures, measureOf)
 	t := &table{head: []string{"beside, at a share of the most"}, texts: 1}
 	for _, m := range measures {
-		t.head = append(t.head, m+", ms")
+		unit := one(figures, func(fig *result.Figure) bool { return fig.Measure == m }).Unit
+		t.head = append(t.head, m+", "+unit)
 	}
 	t.head = append(t.head, "last at")
 	for _, how := range of(figures, howOf) {
 		row, note := []string{how}, ""
 		for _, m := range measures {
 			fig := one(figures, func(fig *result.Figure) bool { return fig.How == how && fig.Measure == m })
-			row, note = append(row, cell(fig)), fig.Note
+			row = append(row, cell(fig))
+			if fig != nil {
+				note = fig.Note
+			}
 		}
 		t.rows = append(t.rows, append(row, note))
 	}

@@ -5,8 +5,7 @@
 //	bare read DIR LOG      loops over all events of that log, as JSON lines
 //
 // serve prints where it is and ends when it is interrupted. read prints a line
-// for each loop: through a consumer, as live work reads; in bulk, from the
-// files; and in bulk with the fields of -fields decoded and their texts counted
+// for each loop: following the log, as live work does; in bulk, from the files; and in bulk with the fields of -fields decoded and their texts counted
 // in a map, which is what a batch job written by hand would do.
 package main
 
@@ -82,7 +81,7 @@ func read(ctx context.Context, dir, name string, fields []string) error {
 	for _, loop := range []struct {
 		name           string
 		follow, decode bool
-	}{{"consumer", true, false}, {"bulk", false, false}, {"bulk, decoded", false, true}} {
+	}{{"following", true, false}, {"bulk", false, false}, {"bulk, decoded", false, true}} {
 		begin := time.Now()
 		events, err := walk(ctx, s, name, fields, loop.follow, loop.decode)
 		if err != nil {
