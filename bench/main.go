@@ -285,8 +285,8 @@ func (b *bench) leave(what string, why error) {
 }
 
 // weir starts the server that is measured.
-func (b *bench) weir(ctx context.Context, data string, env ...string) (*peer.Weir, error) {
-	return peer.StartWeir(ctx, b.Program[0], filepath.Join(b.Dir, data), env...)
+func (b *bench) weir(ctx context.Context, data string) (*peer.Weir, error) {
+	return peer.StartWeir(ctx, b.Program[0], filepath.Join(b.Dir, data))
 }
 
 // says prints a figure as it is taken.
