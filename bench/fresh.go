@@ -102,7 +102,7 @@ func (b *bench) freshRound(ctx context.Context, f *result.File, in *work.Input, 
 	for _, share := range shares {
 		rate := int64(most * float64(share) / 100)
 		for _, l := range loads {
-			before, err := workBeside(ctx, w)
+			before, err := newest(ctx, w)
 			if err != nil {
 				return err
 			}
@@ -117,7 +117,7 @@ func (b *bench) freshRound(ctx context.Context, f *result.File, in *work.Input, 
 				ended <- l.beside(b, beside, w)
 			}()
 			waits, acks, err := follow(ctx, w, publishFlags{URL: w.NATS, Subject: in.Stream, File: path, Count: int64(took.Seconds() * float64(rate)), Rate: rate})
-			during, failed := workBeside(ctx, w)
+			during, failed := replayedSince(ctx, w, before)
 			lasted := time.Since(begin).Seconds()
 			stop()
 			if err := errors.Join(err, failed, <-ended); err != nil {
@@ -135,18 +135,25 @@ func (b *bench) freshRound(ctx context.Context, f *result.File, in *work.Input, 
 				fig.Measure = m.name
 				add(f, fig, result.Quantile(m.values, m.at))
 			}
-			if l.beside != nil {
-				fig.Measure, fig.Unit = "beside it", "events/s"
-				add(f, fig, (during-before)/lasted)
+			if during > 0 {
+				fig.Measure, fig.Unit = "replays", "events/s"
+				add(f, fig, during/lasted)
 			}
 		}
 	}
 	return nil
 }
 
-// workBeside returns how many events replays and batch runs have been through.
-func workBeside(ctx context.Context, w *peer.Weir) (events float64, err error) {
-	err = w.DB.QueryRowContext(ctx, "SELECT COALESCE(SUM(events_done), 0) FROM weir.jobs WHERE kind IN ('replay', 'batch')").Scan(&events)
+// newest returns the number of the newest job.
+func newest(ctx context.Context, w *peer.Weir) (id int64, err error) {
+	err = w.DB.QueryRowContext(ctx, "SELECT COALESCE(MAX(id), 0) FROM weir.jobs").Scan(&id)
+	return id, err
+}
+
+// replayedSince returns how many events the replays after a job have been
+// through.
+func replayedSince(ctx context.Context, w *peer.Weir, id int64) (events float64, err error) {
+	err = w.DB.QueryRowContext(ctx, "SELECT COALESCE(SUM(events_done), 0) FROM weir.jobs WHERE kind = 'replay' AND id > ?", id).Scan(&events)
 	return events, err
 }
 
