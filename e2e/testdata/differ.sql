@@ -179,3 +179,4 @@ SELECT (SELECT COUNT(*) FROM q_batch z WHERE z.s LIKE 'a\\_b')
 SELECT COUNT(*) FROM w_speed x JOIN q_batch z ON z.s LIKE 'abc'
 SELECT COUNT(*) FROM w_speed x JOIN q_batch z ON z.s LIKE 'a\\_b'
 SELECT COUNT(*) FROM w_speed x LEFT JOIN q_batch z ON z.s LIKE 'a\\_b'
+SELECT NULL AS c0 FROM t x UNION SELECT BIT_COUNT(3) AS c0 FROM p x UNION SELECT (x.id DIV 3 * 3) AS c0 FROM t x ORDER BY 1 LIMIT 4

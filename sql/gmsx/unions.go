@@ -246,29 +246,39 @@ func exactUnion(n *plan.SetOp) (gms.Node, transform.TreeIdentity, error) {
 		le[i] = expression.NewAlias(l.names[i], &coerced{expression.UnaryExpression{Child: a}, t})
 		re[i] = expression.NewAlias(r.names[i], &coerced{expression.UnaryExpression{Child: b}, t})
 	}
-	if !changed {
+	fields, resorted := sortedAs(n.SortFields, l.names, le)
+	if !changed && !resorted {
 		return n, transform.SameTree, nil
 	}
-	// Sorting compares by the types of both sides too.
 	typed := *n
-	typed.SortFields = slices.Clone(n.SortFields)
-	for i, f := range typed.SortFields {
-		f.Column, _, _ = transform.Expr(f.Column, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
+	typed.SortFields = fields
+	if !changed {
+		return &typed, transform.NewTree, nil
+	}
+	out, err := typed.WithChildren(plan.NewProject(le, l.base), plan.NewProject(re, r.base))
+	return out, transform.NewTree, err
+}
+
+// sortedAs are sort fields that compare by the types of the columns as they are
+// now, and whether that changes them.
+func sortedAs(fields gms.SortFields, names []string, columns []gms.Expression) (gms.SortFields, bool) {
+	out, changed := slices.Clone(fields), false
+	for i := range out {
+		out[i].Column, _, _ = transform.Expr(out[i].Column, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
 			gf, ok := e.(*expression.GetField)
 			if !ok {
 				return e, transform.SameTree, nil
 			}
-			for c, name := range l.names {
-				if strings.EqualFold(name, gf.Name()) {
-					return retype(gf, le[c].Type()), transform.NewTree, nil
+			for c, name := range names {
+				if strings.EqualFold(name, gf.Name()) && !columns[c].Type().Equals(gf.Type()) {
+					changed = true
+					return retype(gf, columns[c].Type()), transform.NewTree, nil
 				}
 			}
 			return e, transform.SameTree, nil
 		})
-		typed.SortFields[i] = f
 	}
-	out, err := typed.WithChildren(plan.NewProject(le, l.base), plan.NewProject(re, r.base))
-	return out, transform.NewTree, err
+	return out, changed
 }
 
 // A side of a UNION, without what the planner has put on top.
