@@ -178,7 +178,7 @@ func TestTLS(t *testing.T) {
 
 	get := func(config *tls.Config) (serial int64) {
 		client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
-		res, err := client.Get(e.HTTP + "/readyz") //nolint:noctx // of a test's own server
+		res, err := client.Get(e.HTTP + "/readyz")
 		if err != nil {
 			return 0
 		}

@@ -144,23 +144,23 @@ func systemTables(server *Server) []*systemTable {
 	}
 }
 
-func (server *Server) streamRows(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error) {
-	for _, s := range e.Streams() {
-		if !server.sees(ctx, s.Def.Database, s.Def.Name) {
+func (s *Server) streamRows(ctx *gms.Context, e *views.Engine) (rows []gms.Row, err error) {
+	for _, st := range e.Streams() {
+		if !s.sees(ctx, st.Def.Database, st.Def.Name) {
 			continue
 		}
-		st, err := s.Log().State(ctx)
+		state, err := st.Log().State(ctx)
 		if err != nil {
 			return nil, err
 		}
-		repeats, horizon := s.Repeats()
+		repeats, horizon := st.Repeats()
 		var window any
-		if s.Def.DedupWindow > 0 {
-			window = ddl.FormatDuration(s.Def.DedupWindow)
+		if st.Def.DedupWindow > 0 {
+			window = ddl.FormatDuration(st.Def.DedupWindow)
 		}
 		rows = append(rows, gms.Row{
-			s.Def.Name, strings.Join(s.Def.Subjects, ", "), s.Def.Format, st.First, st.Last, st.Messages, st.Bytes,
-			at(st.FirstTime), at(st.LastTime), s.DeadCount(), e.Durability(), window, at(horizon), repeats, s.Def.Database,
+			st.Def.Name, strings.Join(st.Def.Subjects, ", "), st.Def.Format, state.First, state.Last, state.Messages, state.Bytes,
+			at(state.FirstTime), at(state.LastTime), st.DeadCount(), e.Durability(), window, at(horizon), repeats, st.Def.Database,
 		})
 	}
 	return rows, nil
