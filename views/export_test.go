@@ -81,3 +81,27 @@ func HoldCommits(t *testing.T, v *View) (release func()) {
 	}
 	return func() { _ = tx.Rollback() }
 }
+
+// RoomFor says for which of several views there is room while all of them are
+// read, of which each takes so many bytes.
+func RoomFor(most int64, views ...int64) (ok []bool) {
+	k := newKeptColumns(1, most)
+	for _, n := range views {
+		r := &keptRows{view: &View{}}
+		k.list[r] = struct{}{}
+		ok = append(ok, k.room(r, n/2) && k.room(r, n))
+	}
+	return ok
+}
+
+// KeptStates is how many states of aggregates are kept with the keys of rows that
+// have changed.
+func (v *View) KeptStates() (runs, states int) {
+	k := v.eng.kept
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, r := range v.kept.recent {
+		states += len(r.table.Specs())
+	}
+	return len(v.kept.recent), states
+}

@@ -79,7 +79,7 @@ type keptColumns struct {
 	mu    sync.Mutex
 	least uint64
 	most  int64
-	bytes int64
+	bytes int64 // of all rows, and of those that are being read
 	list  map[*keptRows]struct{}
 
 	passes atomic.Uint64 // over kept columns
@@ -111,7 +111,8 @@ type keptView struct {
 	begun  bool
 	layers [2]*keptRows // Serving and Batch
 	// recent are the runs that commits took out of the stream's state, oldest
-	// first: all of those beyond sequence after, while recorded is set.
+	// first and without their states: all of those beyond sequence after, while
+	// recorded is set.
 	recorded bool
 	after    uint64
 	recent   []*run
@@ -124,7 +125,8 @@ type keptRows struct {
 	layer Layer
 	id    keptID
 
-	load sync.Mutex // held while columns are read
+	load    sync.Mutex // held while columns are read
+	loading int64      // bytes of those, guarded by keptColumns.mu
 
 	// The rest is guarded by keptColumns.mu; what it points to never changes.
 	seq   uint64   // 0 while there are no columns
@@ -132,7 +134,7 @@ type keptRows struct {
 	keys  *keyList // nil while there are no columns
 	cols  map[columnID]*keptColumn
 	fresh map[*Layout]*overlay // the last by layout
-	bytes int64
+	bytes int64                // of keys, columns and overlays
 	used  time.Time
 	gone  bool
 	// passed is how many rows were read since the last load that were not here.
@@ -264,13 +266,17 @@ func (k *keptColumns) committed(v *View, runs []*run) {
 	if !v.kept.recorded {
 		return
 	}
-	for _, r := range runs {
-		v.kept.groups += r.table.Len()
-	}
-	v.kept.recent = append(v.kept.recent, runs...)
 	most := recentMost // while the columns are being read
 	if r := v.kept.layers[Serving]; r != nil && r.keys != nil {
 		most = r.keys.dirtyMost()
+	}
+	for _, r := range runs {
+		if r.to <= v.kept.after {
+			continue // the columns were read after it
+		}
+		v.kept.groups += r.table.Len()
+		// Its states may be far larger than what is kept of the view.
+		v.kept.recent = append(v.kept.recent, &run{from: r.from, to: r.to, table: r.table.WithoutStates()})
 	}
 	if v.kept.groups > most || len(v.kept.recent) > recentMost {
 		// It is over: too much has changed since.
@@ -365,10 +371,23 @@ func (k *keptColumns) missed(r *keptRows, rows int) {
 	r.passed += uint64(rows)
 }
 
-// room makes room for so many bytes more of r, and says whether there is.
-func (k *keptColumns) room(r *keptRows, more int64) bool {
+// room makes room for what is being read of r, which is so many bytes by now, and
+// says whether there is.
+func (k *keptColumns) room(r *keptRows, loading int64) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if r.gone || !k.makeRoom(r, loading-r.loading) {
+		r.refused = time.Now()
+		return false
+	}
+	k.bytes += loading - r.loading
+	r.loading = loading
+	return true
+}
+
+// makeRoom makes room for so many bytes more of r, at the cost of others, and says
+// whether there is. mu is held.
+func (k *keptColumns) makeRoom(r *keptRows, more int64) bool {
 	for k.bytes+more > k.most {
 		var oldest *keptRows
 		for o := range k.list {
@@ -377,7 +396,6 @@ func (k *keptColumns) room(r *keptRows, more int64) bool {
 			}
 		}
 		if oldest == nil {
-			r.refused = time.Now()
 			return false
 		}
 		k.drop(oldest)
@@ -385,19 +403,47 @@ func (k *keptColumns) room(r *keptRows, more int64) bool {
 	return true
 }
 
+// loaded says that nothing of r is being read any more.
+func (k *keptColumns) loaded(r *keptRows) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.bytes -= r.loading
+	r.loading = 0
+}
+
+// renew forgets the columns of r, which are of no use at the sequence of s, and
+// would take the room of those to come. It says false where s is older than them.
+func (k *keptColumns) renew(r *keptRows, s *Snapshot) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if r.gone || s.Seq < r.seq {
+		return false
+	}
+	k.empty(r)
+	return true
+}
+
+// empty forgets what there is of r. mu is held.
+func (k *keptColumns) empty(r *keptRows) {
+	k.bytes -= r.bytes
+	r.keys, r.seq, r.bytes = nil, 0, 0
+	clear(r.cols)
+	clear(r.fresh)
+}
+
 // put keeps columns that were read: with join more of the rows that are kept.
 func (k *keptColumns) put(r *keptRows, st *keptState, cols map[columnID]*keptColumn, join bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.bytes -= r.loading // it is counted as what it has become
+	r.loading = 0
 	if r.gone || join && r.keys != st.keys { // others have been read meanwhile
 		return
 	}
 	if !join {
-		k.bytes -= r.bytes
+		k.empty(r)
 		r.keys, r.seq, r.floor, r.bytes = st.keys, st.seq, st.floor, st.keys.bytes
 		k.bytes += r.bytes
-		clear(r.cols)
-		clear(r.fresh)
 		if kept := &r.view.kept; r.layer == Serving {
 			kept.recent = slices.DeleteFunc(slices.Clone(kept.recent), func(o *run) bool { return o.to <= r.seq })
 			kept.after, kept.groups = max(kept.after, r.seq), 0
@@ -407,13 +453,13 @@ func (k *keptColumns) put(r *keptRows, st *keptState, cols map[columnID]*keptCol
 		}
 	}
 	for id, c := range cols {
+		more := c.bytes
 		if old := r.cols[id]; old != nil {
-			r.bytes -= old.bytes
-			k.bytes -= old.bytes
+			more -= old.bytes
 		}
 		r.cols[id] = c
-		r.bytes += c.bytes
-		k.bytes += c.bytes
+		r.bytes += more
+		k.bytes += more
 	}
 	r.passed = 0
 }
@@ -425,13 +471,27 @@ const keptLayouts = 16
 func (k *keptColumns) putFresh(r *keptRows, keys *keyList, l *Layout, o *overlay) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if r.keys != keys {
+	if r.gone || r.keys != keys {
 		return
 	}
-	if len(r.fresh) >= keptLayouts {
-		clear(r.fresh)
+	forget := func(l *Layout) {
+		if old := r.fresh[l]; old != nil {
+			r.bytes -= old.bytes
+			k.bytes -= old.bytes
+			delete(r.fresh, l)
+		}
+	}
+	if forget(l); len(r.fresh) >= keptLayouts {
+		for l := range r.fresh {
+			forget(l)
+		}
+	}
+	if !k.makeRoom(r, o.bytes) {
+		return
 	}
 	r.fresh[l] = o
+	r.bytes += o.bytes
+	k.bytes += o.bytes
 }
 
 // Rows are some rows of a pass.
@@ -652,6 +712,10 @@ func (s *Snapshot) keep(ctx context.Context, r *keptRows, out *Layout, st *keptS
 	}
 	defer r.load.Unlock()
 	k := s.View.eng.kept
+	if st.keys == nil && !k.renew(r, s) {
+		return false, nil
+	}
+	defer k.loaded(r)
 	if r.layer == Serving {
 		k.record(s.View)
 	}
@@ -722,6 +786,8 @@ type keptLoad struct {
 	places []int
 	all    column.Batch
 	there  []bool
+	texts  []map[string]string // by column: those of all, as long as they are few
+	bytes  int64               // of all
 }
 
 // find is told the key of each row.
@@ -750,7 +816,9 @@ func (l *keptLoad) take(b *column.Batch, n int) (bytes int64) {
 			of := l.all.New(v.Kind)
 			of.Scale = v.Scale
 			l.all.Cols = append(l.all.Cols, of)
+			l.texts = append(l.texts, map[string]string{})
 		}
+		l.bytes = int64(16 * l.keys.n * len(l.makers))
 	}
 	for i, at := range l.places[:n] {
 		if at < 0 {
@@ -758,11 +826,38 @@ func (l *keptLoad) take(b *column.Batch, n int) (bytes int64) {
 		}
 		l.there[at] = true
 		for j, v := range l.all.Cols {
-			v.Set(at, l.keys.n, b.Cols[j].Value(i))
+			v.Set(at, l.keys.n, l.share(j, b.Cols[j].Value(i)))
 		}
 	}
-	return int64(16 * l.keys.n * len(l.makers))
+	return l.bytes
 }
+
+// share returns a value of column j, whose text is that of an equal one if there
+// was one before.
+func (l *keptLoad) share(j int, x column.Value) column.Value {
+	if x.Kind.IsText() {
+		if text, ok := l.texts[j][x.S]; ok {
+			x.S = text
+			return x
+		}
+		if len(l.texts[j]) < dictMost {
+			l.texts[j][x.S] = x.S
+		}
+	}
+	l.bytes += sizeOf(x)
+	return x
+}
+
+// sizeOf is what a value takes beside the 16 bytes of its place.
+func sizeOf(x column.Value) int64 {
+	if x.Kind == column.BigDec {
+		return bigDecBytes
+	}
+	return int64(len(x.S))
+}
+
+// bigDecBytes is what a BigDec takes: each has a number of its own.
+const bigDecBytes = 96
 
 // end is called behind the last row. Rows that the cursor has not come to are
 // NULL: they are gone, which those know that read the others.
@@ -803,7 +898,7 @@ func (m *columnMaker) add(v *column.Vector, n, rows int) {
 		m.bytes += 8 * int64(rows)
 	case v.Kind == column.BigDec:
 		out.D = slices.Clone(v.D[:rows])
-		m.bytes += 96 * int64(rows) // each has a number of its own
+		m.bytes += bigDecBytes * int64(rows)
 	case !v.Kind.IsText():
 		out.I = slices.Clone(v.I[:rows])
 		m.bytes += 8 * int64(rows)
@@ -875,11 +970,12 @@ func (m *columnMaker) encode(out, v *column.Vector, n, rows int) {
 
 // An overlay are the rows that changed since those were read that are kept.
 type overlay struct {
-	seq  uint64 // at which they were read
-	keys *keyList
-	rows []int // by key: which row it is, or -1 where there is none any more
-	Rows       // the places of which are those among the kept rows
-	of   []int // by row: its key
+	seq   uint64 // at which they were read
+	bytes int64
+	keys  *keyList
+	rows  []int // by key: which row it is, or -1 where there is none any more
+	Rows        // the places of which are those among the kept rows
+	of    []int // by row: its key
 
 	replaced []int // places in the kept rows, ascending, of those that are there
 }
@@ -968,15 +1064,19 @@ func (o *overlay) merge(out *Layout, old *overlay, dirty, found *keyList, cols [
 		v := b.New(cols[0][k].Kind)
 		v.Scale = cols[0][k].Scale
 		for at, f := range list {
+			var x column.Value
 			if f.fresh {
-				v.Set(at, len(list), cols[f.row/BlockRows][k].Value(f.row%BlockRows))
+				x = cols[f.row/BlockRows][k].Value(f.row % BlockRows)
 			} else {
-				v.Set(at, len(list), old.Cols[k].Value(f.row))
+				x = old.Cols[k].Value(f.row)
 			}
+			v.Set(at, len(list), x)
+			o.bytes += 16 + sizeOf(x)
 		}
 		o.Cols = append(o.Cols, v)
 	}
 	o.Len = len(list)
+	o.bytes += o.keys.bytes + 24*int64(o.keys.n)
 }
 
 // place finds the places of the rows among those that are kept.

@@ -52,6 +52,10 @@ func (t *Table) New() *Table { return NewTable(t.specs) }
 // going to be stored.
 func (t *Table) KeepKeys() { t.whole = true }
 
+// WithoutStates returns a table of the same keys that has nothing else. Of it
+// only Len and Key may be asked. t must not change any more.
+func (t *Table) WithoutStates() *Table { return &Table{keys: t.keys, ends: t.ends} }
+
 // Specs returns the aggregates that the table was made for.
 func (t *Table) Specs() []Spec { return t.specs }
 
