@@ -734,6 +734,7 @@ func (r *directRows) fill(ctx *gms.Context) error {
 		}
 		if r.cursor == nil {
 			r.cursor = r.snap.ScanLayout(r.layout, r.ranges, r.reverse)
+			r.cursor.Heed(ctx)
 		}
 		n, err := r.cursor.Fill(&r.batch, r.next)
 		if errors.Is(err, views.ErrWide) {
@@ -772,6 +773,7 @@ func (r *directRows) fill(ctx *gms.Context) error {
 // widen begins again where the cursor was, with columns in which every value fits.
 func (r *directRows) widen(ctx *gms.Context) error {
 	r.cursor = r.snap.ScanLayout(r.plan.layout(r.plan.read, nil), r.ranges, r.reverse)
+	r.cursor.Heed(ctx)
 	for left := r.read; left > 0; {
 		if err := ctx.Err(); err != nil {
 			return err

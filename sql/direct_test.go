@@ -69,7 +69,8 @@ func TestDirectEqualsThePlanner(t *testing.T) {
 	addr := serveTest(t, s)
 	text, fromText := recordedConn(t, addr, "?interpolateParams=true&time_zone=%27%2B00%3A00%27")
 	prepared, fromPrepared := recordedConn(t, addr, "")
-	for _, conn := range []*gosql.Conn{text, prepared} {
+	latin, fromLatin := recordedConn(t, addr, "?interpolateParams=true&charset=latin1&sql_mode=%27ANSI%27")
+	for _, conn := range []*gosql.Conn{text, prepared, latin} {
 		drainRows(conn.QueryContext(t.Context(), "SELECT 1")) // the first tells the status of the session
 	}
 	r := rand.New(rand.NewPCG(11, 12))
@@ -104,6 +105,7 @@ func TestDirectEqualsThePlanner(t *testing.T) {
 		query, args := directQuery(r)
 		both(text, fromText, query, args)
 		both(prepared, fromPrepared, query, args)
+		both(latin, fromLatin, query, args)
 		if t.Failed() {
 			return
 		}

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -361,7 +362,7 @@ func (it *viewRows) fill(ctx *gms.Context) (err error) {
 			if len(it.ranges) == 0 {
 				return io.EOF
 			}
-			it.begin()
+			it.begin(ctx)
 		}
 		it.at = 0
 		if it.n, err = it.cursor.Fill(&it.batch, it.next); err != nil {
@@ -376,7 +377,7 @@ func (it *viewRows) fill(ctx *gms.Context) (err error) {
 }
 
 // begin begins the next range.
-func (it *viewRows) begin() {
+func (it *viewRows) begin(ctx context.Context) {
 	at := 0
 	if it.reverse {
 		at = len(it.ranges) - 1
@@ -390,9 +391,10 @@ func (it *viewRows) begin() {
 	it.begun = true
 	if it.cursor == nil {
 		it.cursor = it.snap.ScanLayout(it.layout, r, it.reverse)
-		return
+	} else {
+		it.cursor.Restart(r, it.reverse)
 	}
-	it.cursor.Restart(r, it.reverse)
+	it.cursor.Heed(ctx)
 }
 
 // Close implements gms.RowIter. The snapshot is the statement's.

@@ -94,6 +94,9 @@ func RoomFor(most int64, views ...int64) (ok []bool) {
 	return ok
 }
 
+// Runs is how many runs of the view are in memory.
+func (v *View) Runs() int { return len(v.stream.state.Load().views[v].runs) }
+
 // KeptStates is how many states of aggregates are kept with the keys of rows that
 // have changed.
 func (v *View) KeptStates() (runs, states int) {

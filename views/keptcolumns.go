@@ -533,6 +533,7 @@ func (s *Snapshot) Each(ctx context.Context, out *Layout, ranges []Range, f func
 			continue
 		}
 		cursor := s.ScanLayout(out, ranges[i:i+1:i+1], false)
+		cursor.Heed(ctx)
 		var read column.Batch
 		for {
 			if err := ctx.Err(); err != nil {

@@ -686,6 +686,9 @@ type Cursor struct {
 	keyless bool     // the row that there is in any case is still to come
 
 	note  func(key []byte) // is told the key of each row, if it is not nil
+	ctx   context.Context  // nil where nothing stops it
+	steps int              // over rows that no condition took
+	ended error            // of ctx
 	noted *keyBlock        // for NoteKeys
 
 	fields
@@ -721,6 +724,22 @@ func (c *Cursor) NoteKeys() {
 
 // Key returns the stored key of row i of the last Fill. It lives until the next.
 func (c *Cursor) Key(i int) []byte { return c.noted.key(i) }
+
+// Heed makes Fill return ctx's error once ctx is done, however long it takes to
+// come to a row that the conditions of the ranges take.
+func (c *Cursor) Heed(ctx context.Context) { c.ctx = ctx }
+
+// heedEvery is how many rows are stepped over between two looks at the context.
+const heedEvery = 1024
+
+// stopped says whether the context is done, looking now and then.
+func (c *Cursor) stopped() bool {
+	if c.steps++; c.ctx == nil || c.steps%heedEvery != 0 {
+		return false
+	}
+	c.ended = c.ctx.Err()
+	return c.ended != nil
+}
 
 // Restart makes the cursor one over other ranges.
 func (c *Cursor) Restart(ranges []Range, reverse bool) {
@@ -769,6 +788,9 @@ func (c *Cursor) fill(b *column.Batch, limit int) (int, error) {
 	}
 	if c.snap.damage != nil {
 		return 0, c.snap.damage
+	}
+	if c.ended != nil {
+		return 0, c.ended
 	}
 	if n == 0 && limit > 0 && c.keyless {
 		c.at = nil
@@ -848,6 +870,9 @@ func (c *Cursor) advance() bool {
 	for c.next() {
 		if len(c.any) == 0 || c.takes() {
 			return true
+		}
+		if c.stopped() {
+			return false
 		}
 	}
 	return false
