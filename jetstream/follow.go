@@ -114,6 +114,9 @@ func (f *follower) tail(ctx context.Context, yield func([]views.Record, error) b
 	begun, since, count := f.pos, time.Now(), 0
 	err := t.open(ctx)
 	for err == nil {
+		if err = ctx.Err(); err != nil {
+			break
+		}
 		read := time.Now()
 		var more bool
 		if more, err = t.read(ctx); len(t.records) > 0 {

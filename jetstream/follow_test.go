@@ -1,6 +1,8 @@
 package jetstream
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -100,6 +102,29 @@ func TestFollowWaitsForTheSync(t *testing.T) {
 	until(t, batches, 3*busyRecords)
 	if n := s.fromBlocks.Load(); n != 0 {
 		t.Errorf("%d records came from blocks", n)
+	}
+}
+
+// Following ends with its context, however much there is still to read.
+func TestFollowEndsWithItsContext(t *testing.T) {
+	s := open(t, Config{Sync: time.Second})
+	s.blocksMin = 1
+	l := mustCreate(t, s, "a")
+	mustPublish(t, s, "a", 3*pullMessages)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for _, err := range l.Read(ctx, 0, 0) {
+		switch {
+		case errors.Is(err, context.Canceled):
+			return
+		case err != nil:
+			t.Fatal(err)
+		case ctx.Err() != nil:
+			t.Fatal("records came after the end")
+		}
+		if s.fromBlocks.Load() > 0 {
+			cancel()
+		}
 	}
 }
 
