@@ -75,7 +75,7 @@ func (p *parser) ParseWithOptions(ctx context.Context, query string, delimiter r
 	if d, ok := stmt.(*ast.DDL); ok && d.ViewSpec != nil {
 		c, ok := ctx.(*gms.Context)
 		stored = ok && storedView(c, query)
-		if stored && runtime.Callers(0, make([]uintptr, viewFrames)) == viewFrames {
+		if runtime.Callers(0, make([]uintptr, viewFrames)) == viewFrames {
 			return nil, parsed, rest, Error(1462, "HY000", "A view contains view recursion: it reads itself, perhaps through other views; DROP VIEW it, or CREATE OR REPLACE it")
 		}
 		if stored {
