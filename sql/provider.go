@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -337,6 +338,9 @@ func (d *userDatabase) CreateView(ctx *gms.Context, name, selectText, createText
 		return err
 	}
 	defer release()
+	if gmsx.ReadsView(ctx, d.name, name) {
+		return gmsx.Error(1462, "HY000", "`%s`.`%s` contains view recursion: what it selects from reads the view itself, perhaps through other views", d.name, name)
+	}
 	create, selectText, err := viewText(d.name, name, ctx.GetCurrentDatabase(), selectText, createText)
 	if err != nil {
 		return err
@@ -412,11 +416,19 @@ func (d *userDatabase) AllViews(ctx *gms.Context) (list []gms.ViewDefinition, er
 	return list, nil
 }
 
+// viewFrames is how deep the stack may be where the text of a view is asked for:
+// the engine resolves views within views by calling itself, without end where
+// statements that ran at once have made views that read each other.
+const viewFrames = 4000
+
 // GetViewDefinition implements gms.ViewDatabase.
 func (d *userDatabase) GetViewDefinition(ctx *gms.Context, name string) (gms.ViewDefinition, bool, error) {
 	v := d.server.tables.View(ctx, d.name, name)
 	if v == nil {
 		return gms.ViewDefinition{}, false, nil
+	}
+	if runtime.Callers(viewFrames, make([]uintptr, 1)) > 0 {
+		return gms.ViewDefinition{}, false, gmsx.Error(1462, "HY000", "`%s`.`%s` contains view recursion: it reads itself, perhaps through other views; DROP VIEW it, or CREATE OR REPLACE it", d.name, v.Name)
 	}
 	gmsx.StoredView(ctx, v.Create)
 	return viewDefinition(v), true, nil

@@ -13,6 +13,10 @@ import (
 	"sync"
 	"testing"
 
+	gms "github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/mysql"
+
+	"weir/sql/tables"
 	"weir/views"
 	"weir/views/logtest"
 )
@@ -201,5 +205,35 @@ func BenchmarkTables(b *testing.B) {
 			}
 			b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 		})
+	}
+}
+
+// TestViewsInACircle: views that read each other, as two statements at once can
+// make them, are errors where they are read, also where the engine reads them
+// of its own accord.
+func TestViewsInACircle(t *testing.T) {
+	s := tablesServer(t)
+	ctx := gms.NewContext(t.Context())
+	for _, v := range []*tables.ViewDef{
+		{Name: "a", Select: "SELECT * FROM b", Create: "CREATE VIEW `analytics`.`a` AS SELECT * FROM b"},
+		{Name: "b", Select: "SELECT * FROM a", Create: "CREATE VIEW `analytics`.`b` AS SELECT * FROM a"},
+	} {
+		v.Database = "analytics"
+		if err := s.tables.CreateView(ctx, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var wrong *mysql.SQLError
+	if _, err := s.query(t.Context(), "SELECT * FROM a"); !errors.As(err, &wrong) || wrong.Num != 1462 {
+		t.Errorf("SELECT: %v, want error 1462", err)
+	}
+	for _, text := range []string{
+		"SELECT * FROM information_schema.columns WHERE table_schema = 'analytics'",
+		"SELECT * FROM information_schema.views WHERE table_schema = 'analytics'",
+		"DROP VIEW a, b",
+	} {
+		if _, err := s.query(t.Context(), text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }

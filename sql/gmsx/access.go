@@ -407,6 +407,21 @@ func storedView(ctx *gms.Context, create string) bool {
 	return s != nil && s.Statement().Value(viewText(create)) != nil
 }
 
+// viewRead is the name of a view that the statement reads.
+type viewRead [2]string
+
+func noteView(ctx *gms.Context, name ast.TableName) {
+	s := SessionOf(ctx)
+	s.Statement().SetValue(viewRead{strings.ToLower(name.DbQualifier.String()), strings.ToLower(name.Name.String())}, true)
+}
+
+// ReadsView says whether the statement of ctx reads an ordinary view, itself or
+// through other views.
+func ReadsView(ctx *gms.Context, database, name string) bool {
+	s := SessionOf(ctx)
+	return s != nil && s.Statement().Value(viewRead{strings.ToLower(database), strings.ToLower(name)}) != nil
+}
+
 // visibleProcesses are the statements that the account of a session may see.
 type visibleProcesses struct {
 	gms.ProcessList

@@ -3,7 +3,6 @@ package gmsx
 import (
 	"context"
 	"errors"
-	"runtime"
 	"strings"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
@@ -75,21 +74,14 @@ func (p *parser) ParseWithOptions(ctx context.Context, query string, delimiter r
 	if d, ok := stmt.(*ast.DDL); ok && d.ViewSpec != nil {
 		c, ok := ctx.(*gms.Context)
 		stored = ok && storedView(c, query)
-		if runtime.Callers(0, make([]uintptr, viewFrames)) == viewFrames {
-			return nil, parsed, rest, Error(1462, "HY000", "A view contains view recursion: it reads itself, perhaps through other views; DROP VIEW it, or CREATE OR REPLACE it")
-		}
 		if stored {
+			noteView(c, d.ViewSpec.ViewName)
 			defer func() { d.Auth = ast.AuthInformation{AuthType: ast.AuthType_IGNORE} }()
 		}
 	}
 	stmt, err = p.rewrite(ctx, stmt, stored)
 	return stmt, parsed, rest, err
 }
-
-// viewFrames is how deep the stack may be where the text of a view is read: the
-// engine resolves views within views by calling itself, without end for a view
-// that reads itself.
-const viewFrames = 4000
 
 // traditional is EXPLAIN that names the format that it has without one.
 var traditional = phrase(`(EXPLAIN|DESC|DESCRIBE) FORMAT~=~'?TRADITIONAL'? (.*)`)
