@@ -153,9 +153,50 @@ func accountNamed(n ast.AccountName) (accountKey, error) {
 	return k, nil
 }
 
-// failed is the error of an operation that some accounts do not allow.
-func failed(operation string, names []string) error {
-	return Error(1396, "HY000", "Operation %s failed for %s", operation, strings.Join(names, ","))
+// administrator is the account of ctx, which must be one that may make others.
+func (e *Engine) administrator(ctx *gms.Context) (*account, error) {
+	if err := e.Authorize(ctx, Access{Privilege: PrivilegeCreateUser}); err != nil {
+		return nil, err
+	}
+	return e.accountOf(ctx)
+}
+
+// changeNamed calls change for each account that a statement names, with its
+// place among them. Where change fails, nothing is changed. Where it says false
+// of accounts, nothing is either, and the error is that of refused for them all.
+func (e *Engine) changeNamed(names []ast.AccountName, refused refusal,
+	change func(all map[accountKey]*account, k accountKey, i int) (ok bool, err error),
+) error {
+	return e.accounts.update(func(all map[accountKey]*account) error {
+		var wrong []string
+		for i, name := range names {
+			k, err := accountNamed(name)
+			if err != nil {
+				return err
+			}
+			ok, err := change(all, k, i)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				wrong = append(wrong, k.String())
+			}
+		}
+		if len(wrong) > 0 {
+			return refused(strings.Join(wrong, ","))
+		}
+		return nil
+	})
+}
+
+// A refusal is the error of a statement that some accounts do not allow.
+type refusal func(names string) error
+
+// failed is the refusal of most operations.
+func failed(operation string) refusal {
+	return func(names string) error {
+		return Error(1396, "HY000", "Operation %s failed for %s", operation, names)
+	}
 }
 
 // checkOptions refuses what accounts do not have here.
@@ -206,6 +247,15 @@ func prove(a *account, auth *ast.Authentication) error {
 	return a.identify(plugin, auth.Password)
 }
 
+// usersNamed are the accounts that CREATE USER or ALTER USER names.
+func usersNamed(n *ast.CreateUser) []ast.AccountName {
+	names := make([]ast.AccountName, len(n.Users))
+	for i, u := range n.Users {
+		names[i] = u.AccountName
+	}
+	return names
+}
+
 func (e *Engine) createUsers(ctx *gms.Context, n *ast.CreateUser) error {
 	if err := e.Authorize(ctx, Access{Privilege: PrivilegeCreateUser}); err != nil {
 		return err
@@ -213,37 +263,25 @@ func (e *Engine) createUsers(ctx *gms.Context, n *ast.CreateUser) error {
 	if err := checkOptions(n); err != nil {
 		return err
 	}
-	return e.accounts.update(func(all map[accountKey]*account) error {
-		var wrong []string
-		for _, u := range n.Users {
-			k, err := accountNamed(u.AccountName)
-			if err != nil {
-				return err
+	return e.changeNamed(usersNamed(n), failed("CREATE USER"), func(all map[accountKey]*account, k accountKey, i int) (bool, error) {
+		if all[k] != nil {
+			if n.IfNotExists {
+				ctx.Session.Warn(&gms.Warning{Level: "Note", Code: 3163, Message: fmt.Sprintf("Authorization ID %s already exists.", k)})
 			}
-			if all[k] != nil {
-				if n.IfNotExists {
-					ctx.Session.Warn(&gms.Warning{Level: "Note", Code: 3163, Message: fmt.Sprintf("Authorization ID %s already exists.", k)})
-				} else {
-					wrong = append(wrong, k.String())
-				}
-				continue
-			}
-			a := &account{accountKey: k, locked: n.Locked, tls: n.TLSOptions != nil && n.TLSOptions.SSL, grants: grants{}}
-			if err := a.identify("", ""); err != nil {
-				return err
-			}
-			if err := prove(a, u.Auth1); err != nil {
-				return err
-			}
-			if a.open() && a.user != rootUser {
-				ctx.Session.Warn(&gms.Warning{Level: "Note", Code: 1105, Message: fmt.Sprintf("%s has no password, and can log in from this machine alone", k)})
-			}
-			all[k] = a
+			return n.IfNotExists, nil
 		}
-		if len(wrong) > 0 {
-			return failed("CREATE USER", wrong)
+		a := &account{accountKey: k, locked: n.Locked, tls: n.TLSOptions != nil && n.TLSOptions.SSL, grants: grants{}}
+		if err := a.identify("", ""); err != nil {
+			return false, err
 		}
-		return nil
+		if err := prove(a, n.Users[i].Auth1); err != nil {
+			return false, err
+		}
+		if a.open() && a.user != rootUser {
+			ctx.Session.Warn(&gms.Warning{Level: "Note", Code: 1105, Message: fmt.Sprintf("%s has no password, and can log in from this machine alone", k)})
+		}
+		all[k] = a
+		return true, nil
 	})
 }
 
@@ -292,131 +330,94 @@ func (e *Engine) alterUsers(ctx *gms.Context, n *ast.CreateUser, optional, lock,
 	if err := checkOptions(n); err != nil {
 		return err
 	}
-	return e.accounts.update(func(all map[accountKey]*account) error {
-		var wrong []string
-		for _, u := range n.Users {
-			k, err := accountNamed(u.AccountName)
-			if err != nil {
-				return err
+	return e.changeNamed(usersNamed(n), failed("ALTER USER"), func(all map[accountKey]*account, k accountKey, i int) (bool, error) {
+		a := all[k]
+		// Its password everybody may change, and nothing else.
+		own := a != nil && a.accountKey == me.accountKey && !lock && !unlock && !noTLS && n.TLSOptions == nil
+		if !own {
+			other := a
+			if other == nil {
+				other = &account{}
 			}
-			a := all[k]
-			// Its password everybody may change, and nothing else.
-			own := a != nil && a.accountKey == me.accountKey && !lock && !unlock && !noTLS && n.TLSOptions == nil
-			if !own {
-				other := a
-				if other == nil {
-					other = &account{}
-				}
-				if err := mayChange(me, other); err != nil {
-					return err
-				}
-			}
-			if a == nil {
-				if optional {
-					ctx.Session.Warn(&gms.Warning{Level: "Note", Code: 3162, Message: fmt.Sprintf("Authorization ID %s does not exist.", k)})
-				} else {
-					wrong = append(wrong, k.String())
-				}
-				continue
-			}
-			if a.root() && lock {
-				return Error(1396, "HY000", "Operation ALTER USER failed for %s: root cannot be locked", k)
-			}
-			err = alter(all, a, func(a *account) error {
-				a.locked = a.locked && !unlock || lock
-				if noTLS {
-					a.tls = false
-				}
-				if n.TLSOptions != nil && n.TLSOptions.SSL {
-					a.tls = true
-				}
-				return prove(a, u.Auth1)
-			})
-			if err != nil {
-				return err
+			if err := mayChange(me, other); err != nil {
+				return false, err
 			}
 		}
-		if len(wrong) > 0 {
-			return failed("ALTER USER", wrong)
+		if a == nil {
+			return absent(ctx, k, optional), nil
 		}
-		return nil
+		if a.root() && lock {
+			return false, Error(1396, "HY000", "Operation ALTER USER failed for %s: root cannot be locked", k)
+		}
+		return true, alter(all, a, func(a *account) error {
+			a.locked = a.locked && !unlock || lock
+			if noTLS {
+				a.tls = false
+			}
+			if n.TLSOptions != nil && n.TLSOptions.SSL {
+				a.tls = true
+			}
+			return prove(a, n.Users[i].Auth1)
+		})
 	})
 }
 
-func (e *Engine) dropUsers(ctx *gms.Context, n *ast.DropUser) error {
-	if err := e.Authorize(ctx, Access{Privilege: PrivilegeCreateUser}); err != nil {
-		return err
+// absent says whether a statement passes over an account that is not there: with
+// IF EXISTS it does, and leaves a note.
+func absent(ctx *gms.Context, k accountKey, ifExists bool) bool {
+	if ifExists {
+		ctx.Session.Warn(&gms.Warning{Level: "Note", Code: 3162, Message: fmt.Sprintf("Authorization ID %s does not exist.", k)})
 	}
-	me, err := e.accountOf(ctx)
+	return ifExists
+}
+
+func (e *Engine) dropUsers(ctx *gms.Context, n *ast.DropUser) error {
+	me, err := e.administrator(ctx)
 	if err != nil {
 		return err
 	}
-	return e.accounts.update(func(all map[accountKey]*account) error {
-		var wrong []string
-		for _, u := range n.AccountNames {
-			k, err := accountNamed(u)
-			if err != nil {
-				return err
-			}
-			a := all[k]
-			switch {
-			case a == nil && n.IfExists:
-				ctx.Session.Warn(&gms.Warning{Level: "Note", Code: 3162, Message: fmt.Sprintf("Authorization ID %s does not exist.", k)})
-				continue
-			case a == nil:
-				wrong = append(wrong, k.String())
-				continue
-			case a.root():
-				return Error(1396, "HY000", "Operation DROP USER failed for %s: root is always there", k)
-			}
-			if err := mayChange(me, a); err != nil {
-				return err
-			}
-			delete(all, k)
+	return e.changeNamed(n.AccountNames, failed("DROP USER"), func(all map[accountKey]*account, k accountKey, _ int) (bool, error) {
+		a := all[k]
+		if a == nil {
+			return absent(ctx, k, n.IfExists), nil
 		}
-		if len(wrong) > 0 {
-			return failed("DROP USER", wrong)
+		if a.root() {
+			return false, Error(1396, "HY000", "Operation DROP USER failed for %s: root is always there", k)
 		}
-		return nil
+		if err := mayChange(me, a); err != nil {
+			return false, err
+		}
+		delete(all, k)
+		return true, nil
 	})
 }
 
 func (e *Engine) renameUsers(ctx *gms.Context, n *ast.RenameUser) error {
-	if err := e.Authorize(ctx, Access{Privilege: PrivilegeCreateUser}); err != nil {
-		return err
-	}
-	me, err := e.accountOf(ctx)
+	me, err := e.administrator(ctx)
 	if err != nil {
 		return err
 	}
-	return e.accounts.update(func(all map[accountKey]*account) error {
-		var wrong []string
-		for _, r := range n.Accounts {
-			from, err := accountNamed(r.From)
-			if err != nil {
-				return err
-			}
-			to, err := accountNamed(r.To)
-			if err != nil {
-				return err
-			}
-			a := all[from]
-			if a == nil || all[to] != nil || a.root() || to.user == rootUser {
-				wrong = append(wrong, from.String())
-				continue
-			}
-			if err := mayChange(me, a); err != nil {
-				return err
-			}
-			cp := *a
-			cp.accountKey = to
-			delete(all, from)
-			all[to] = &cp
+	names := make([]ast.AccountName, len(n.Accounts))
+	for i, r := range n.Accounts {
+		names[i] = r.From
+	}
+	return e.changeNamed(names, failed("RENAME USER"), func(all map[accountKey]*account, from accountKey, i int) (bool, error) {
+		to, err := accountNamed(n.Accounts[i].To)
+		if err != nil {
+			return false, err
 		}
-		if len(wrong) > 0 {
-			return failed("RENAME USER", wrong)
+		a := all[from]
+		if a == nil || all[to] != nil || a.root() || to.user == rootUser {
+			return false, nil
 		}
-		return nil
+		if err := mayChange(me, a); err != nil {
+			return false, err
+		}
+		cp := *a
+		cp.accountKey = to
+		delete(all, from)
+		all[to] = &cp
+		return true, nil
 	})
 }
 
@@ -552,19 +553,24 @@ func (e *Engine) thereIs(ctx *gms.Context, database, table string) bool {
 	return ok
 }
 
-func (e *Engine) grant(ctx *gms.Context, n *ast.GrantPrivilege) error {
-	me, err := e.accountOf(ctx)
-	if err != nil {
-		return err
+// granting is what GRANT and REVOKE begin with: whose statement it is, and which
+// privileges it names, for what.
+func (e *Engine) granting(ctx *gms.Context, kind ast.GrantObjectType, level ast.PrivilegeLevel, list []ast.Privilege) (me *account, s scope, r rights, err error) {
+	if me, err = e.accountOf(ctx); err != nil {
+		return nil, s, 0, err
 	}
+	if s, err = e.scopeNamed(ctx, kind, level); err != nil {
+		return nil, s, 0, err
+	}
+	r, err = privilegesOf(list, s)
+	return me, s, r, err
+}
+
+func (e *Engine) grant(ctx *gms.Context, n *ast.GrantPrivilege) error {
 	if n.As != nil {
 		return Error(1235, "42000", "GRANT … AS is not supported")
 	}
-	s, err := e.scopeNamed(ctx, n.ObjectType, n.PrivilegeLevel)
-	if err != nil {
-		return err
-	}
-	r, err := privilegesOf(n.Privileges, s)
+	me, s, r, err := e.granting(ctx, n.ObjectType, n.PrivilegeLevel, n.Privileges)
 	if err != nil {
 		return err
 	}
@@ -577,112 +583,72 @@ func (e *Engine) grant(ctx *gms.Context, n *ast.GrantPrivilege) error {
 	if s.table != "" && r&right(gms.PrivilegeType_Create) == 0 && !e.thereIs(ctx, s.database, s.table) {
 		return Error(1146, "42S02", "Table '%s.%s' doesn't exist", s.database, s.table)
 	}
-	return e.accounts.update(func(all map[accountKey]*account) error {
-		for _, to := range n.To {
-			k, err := accountNamed(to)
-			if err != nil {
-				return err
-			}
-			a := all[k]
-			if a == nil {
-				return Error(1410, "42000", "You are not allowed to create a user with GRANT: CREATE USER makes %s", k)
-			}
-			if a.root() {
-				continue // which has all there is
-			}
-			if err := alter(all, a, func(a *account) error {
-				if r != 0 {
-					a.grants[s] |= r
-				}
-				return nil
-			}); err != nil {
-				return err
-			}
+	return e.changeNamed(n.To, failed("GRANT"), func(all map[accountKey]*account, k accountKey, _ int) (bool, error) {
+		a := all[k]
+		if a == nil {
+			return false, Error(1410, "42000", "You are not allowed to create a user with GRANT: CREATE USER makes %s", k)
 		}
-		return nil
+		if a.root() {
+			return true, nil // which has all there is
+		}
+		return true, alter(all, a, func(a *account) error {
+			if r != 0 {
+				a.grants[s] |= r
+			}
+			return nil
+		})
 	})
 }
 
 func (e *Engine) revoke(ctx *gms.Context, n *ast.RevokePrivilege) error {
-	me, err := e.accountOf(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := e.scopeNamed(ctx, n.ObjectType, n.PrivilegeLevel)
-	if err != nil {
-		return err
-	}
-	r, err := privilegesOf(n.Privileges, s)
+	me, s, r, err := e.granting(ctx, n.ObjectType, n.PrivilegeLevel, n.Privileges)
 	if err != nil {
 		return err
 	}
 	if err := mayGrant(me, s, r&^grantOption); err != nil {
 		return err
 	}
-	return e.accounts.update(func(all map[accountKey]*account) error {
-		for _, from := range n.From {
-			k, err := accountNamed(from)
-			if err != nil {
-				return err
-			}
-			a := all[k]
-			switch {
-			case a == nil:
-				return Error(1141, "42000", "There is no such grant defined for user '%s' on host '%s'", k.user, k.host)
-			case a.root():
-				return Error(1396, "HY000", "Operation REVOKE failed for %s: root keeps all its privileges", k)
-			case a.grants[s] == 0 && s.table != "":
-				return Error(1147, "42000", "There is no such grant defined for user '%s' on host '%s' on table '%s'", k.user, k.host, s.table)
-			case a.grants[s] == 0 && s.database != "":
-				return Error(1141, "42000", "There is no such grant defined for user '%s' on host '%s'", k.user, k.host)
-			}
-			if err := alter(all, a, func(a *account) error {
-				if a.grants[s] &^= r; a.grants[s] == 0 {
-					delete(a.grants, s)
-				}
-				return nil
-			}); err != nil {
-				return err
-			}
+	return e.changeNamed(n.From, failed("REVOKE"), func(all map[accountKey]*account, k accountKey, _ int) (bool, error) {
+		a := all[k]
+		switch {
+		case a == nil:
+			return false, noGrants(k)
+		case a.root():
+			return false, Error(1396, "HY000", "Operation REVOKE failed for %s: root keeps all its privileges", k)
+		case a.grants[s] == 0 && s.table != "":
+			return false, Error(1147, "42000", "There is no such grant defined for user '%s' on host '%s' on table '%s'", k.user, k.host, s.table)
+		case a.grants[s] == 0 && s.database != "":
+			return false, noGrants(k)
 		}
-		return nil
+		return true, alter(all, a, func(a *account) error {
+			if a.grants[s] &^= r; a.grants[s] == 0 {
+				delete(a.grants, s)
+			}
+			return nil
+		})
 	})
 }
 
 func (e *Engine) revokeAll(ctx *gms.Context, n *ast.RevokeAllPrivileges) error {
-	if err := e.Authorize(ctx, Access{Privilege: PrivilegeCreateUser}); err != nil {
-		return err
-	}
-	me, err := e.accountOf(ctx)
+	me, err := e.administrator(ctx)
 	if err != nil {
 		return err
 	}
-	return e.accounts.update(func(all map[accountKey]*account) error {
-		var wrong []string
-		for _, from := range n.From {
-			k, err := accountNamed(from)
-			if err != nil {
-				return err
-			}
-			a := all[k]
-			if a == nil || a.root() {
-				wrong = append(wrong, k.String())
-				continue
-			}
-			if err := mayChange(me, a); err != nil {
-				return err
-			}
-			if err := alter(all, a, func(a *account) error {
-				clear(a.grants)
-				return nil
-			}); err != nil {
-				return err
-			}
+	refused := func(names string) error {
+		return Error(1269, "HY000", "Can't revoke all privileges for one or more of the requested users: %s", names)
+	}
+	return e.changeNamed(n.From, refused, func(all map[accountKey]*account, k accountKey, _ int) (bool, error) {
+		a := all[k]
+		if a == nil || a.root() {
+			return false, nil
 		}
-		if len(wrong) > 0 {
-			return Error(1269, "HY000", "Can't revoke all privileges for one or more of the requested users: %s", strings.Join(wrong, ","))
+		if err := mayChange(me, a); err != nil {
+			return false, err
 		}
-		return nil
+		return true, alter(all, a, func(a *account) error {
+			clear(a.grants)
+			return nil
+		})
 	})
 }
 
@@ -751,7 +717,11 @@ func (e *Engine) shown(ctx *gms.Context, k accountKey, own bool) (*account, erro
 	if a := e.accounts.get(k); a != nil {
 		return a, nil
 	}
-	return nil, Error(1141, "42000", "There is no such grant defined for user '%s' on host '%s'", k.user, k.host)
+	return nil, noGrants(k)
+}
+
+func noGrants(k accountKey) error {
+	return Error(1141, "42000", "There is no such grant defined for user '%s' on host '%s'", k.user, k.host)
 }
 
 // showCreateUser is SHOW CREATE USER: with the hashes, so that an account can
