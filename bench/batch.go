@@ -68,7 +68,7 @@ func (b *bench) batchWeir(ctx context.Context, f *result.File, in *work.Input, w
 		}
 	}()
 	if missing != nil {
-		path, err := in.File(filepath.Join(b.Dir, "input"), work.NDJSON)
+		path, err := b.file(in, work.NDJSON)
 		if err != nil {
 			return err
 		}
@@ -164,7 +164,7 @@ func (b *bench) batchPeer(ctx context.Context, f *result.File, db peer.Database,
 	fig := result.Figure{Workload: in.Name, Contender: db.Name(), How: "load the table of events (TSV)", Measure: "rate", Unit: "events/s"}
 	if key := db.Name() + in.Stream; db.Dialect() == work.ClickHouse || !seen[key] { // ClickHouse is killed, not stopped
 		seen[key] = true
-		if _, err := in.File(filepath.Join(b.Dir, "input"), work.TSV); err != nil {
+		if _, err := b.file(in, work.TSV); err != nil {
 			return err
 		}
 		begin := time.Now()
@@ -202,7 +202,7 @@ func (b *bench) batchDuck(ctx context.Context, f *result.File, in *work.Input, w
 		return nil
 	}
 	v := in.Views[0]
-	path, err := in.File(filepath.Join(b.Dir, "input"), work.NDJSON)
+	path, err := b.file(in, work.NDJSON)
 	if err != nil {
 		return err
 	}

@@ -2,21 +2,14 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 
 	"weir/bench/result"
-	"weir/bench/work"
 )
 
 // deliveries measures the live rate with each promise that views or the log
 // make.
 func (b *bench) deliveries(ctx context.Context, f *result.File) error {
-	three, err := work.Named("three")
-	if err != nil {
-		return err
-	}
-	in := b.input(three)
-	path, err := in.File(filepath.Join(b.Dir, "input"), work.NDJSON)
+	in, path, err := b.three()
 	if err != nil {
 		return err
 	}

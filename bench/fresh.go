@@ -51,12 +51,7 @@ var loads = []load{
 // The publisher keeps to its rate whatever the server does, so a server that
 // falls behind is charged with the queue.
 func (b *bench) fresh(ctx context.Context, f *result.File) error {
-	three, err := work.Named("three")
-	if err != nil {
-		return err
-	}
-	in := b.input(three)
-	path, err := in.File(filepath.Join(b.Dir, "input"), work.NDJSON)
+	in, path, err := b.three()
 	if err != nil {
 		return err
 	}

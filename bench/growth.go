@@ -43,7 +43,7 @@ func (b *bench) growthOf(ctx context.Context, f *result.File, in *work.Input) (e
 	if err := os.RemoveAll(filepath.Join(b.Dir, data)); err != nil {
 		return err
 	}
-	path, err := in.File(filepath.Join(b.Dir, "input"), work.NDJSON)
+	path, err := b.file(in, work.NDJSON)
 	if err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func (s speed) add(f *result.File, fig result.Figure) {
 
 // liveWeir measures the log alone, weir without a view, and with its views.
 func (b *bench) liveWeir(ctx context.Context, f *result.File, in *work.Input) error {
-	path, err := in.File(filepath.Join(b.Dir, "input"), work.NDJSON)
+	path, err := b.file(in, work.NDJSON)
 	if err != nil {
 		return err
 	}

@@ -235,6 +235,23 @@ func (b *bench) with(name string) bool { return slices.Contains(b.With, name) }
 // input returns that of a workload with the events of the run.
 func (b *bench) input(w *work.Workload) *work.Input { return work.New(w, b.Seed, b.Events) }
 
+// file returns the path of an input as a file.
+func (b *bench) file(in *work.Input, format work.Format) (string, error) {
+	return in.File(filepath.Join(b.Dir, "input"), format)
+}
+
+// three returns the input of three views of one stream, and its file: what
+// suites take that are about weir alone.
+func (b *bench) three() (in *work.Input, path string, err error) {
+	w, err := work.Named("three")
+	if err != nil {
+		return nil, "", err
+	}
+	in = b.input(w)
+	path, err = b.file(in, work.NDJSON)
+	return in, path, err
+}
+
 // databases are the peers, as they are started for each turn.
 var databases = []struct {
 	flag  string

@@ -165,7 +165,15 @@ func (c *clickHouse) Ways() []Way {
 	return ways
 }
 
+// makeEvents makes the table of the events, which no view reads yet.
 func (c *clickHouse) makeEvents(ctx context.Context, w *work.Workload) error {
+	for _, other := range work.Workloads {
+		for _, v := range other.Views {
+			if err := c.Exec(ctx, "DROP TABLE IF EXISTS "+v.Name+"_kept"); err != nil {
+				return err
+			}
+		}
+	}
 	return c.Exec(ctx, "DROP TABLE IF EXISTS "+w.Stream,
 		"CREATE TABLE "+w.Stream+" ("+w.ColumnList(work.ClickHouse)+") ENGINE = MergeTree PARTITION BY intDiv(ts, 86400000) ORDER BY ts")
 }
@@ -182,13 +190,6 @@ func (c *clickHouse) makeView(ctx context.Context, w *work.Workload, v *work.Vie
 }
 
 func (c *clickHouse) Setup(ctx context.Context, w *work.Workload, way Way) (Writer, error) {
-	for _, other := range work.Workloads {
-		for _, v := range other.Views {
-			if err := c.Exec(ctx, "DROP TABLE IF EXISTS "+v.Name+"_kept"); err != nil {
-				return nil, err
-			}
-		}
-	}
 	if err := c.makeEvents(ctx, w); err != nil {
 		return nil, err
 	}
@@ -220,19 +221,10 @@ func (w *clickHouseWriter) Write(ctx context.Context, rows [][]work.Value) error
 }
 
 func (c *clickHouse) Load(ctx context.Context, in *work.Input, dir string) error {
-	for _, v := range in.Views {
-		if err := c.Exec(ctx, "DROP TABLE IF EXISTS "+v.Name+"_kept"); err != nil {
-			return err
-		}
-	}
 	if err := c.makeEvents(ctx, in.Workload); err != nil {
 		return err
 	}
-	path, err := in.File(dir, work.TSV)
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(path)
+	f, err := in.Open(dir, work.TSV)
 	if err != nil {
 		return err
 	}
@@ -248,15 +240,5 @@ func (c *clickHouse) Recompute(ctx context.Context, w *work.Workload, v *work.Vi
 }
 
 func (c *clickHouse) Fill(ctx context.Context, table string, columns []string, rows [][]any) error {
-	var text bytes.Buffer
-	for _, row := range rows {
-		for i, value := range row {
-			if i > 0 {
-				text.WriteByte('\t')
-			}
-			fmt.Fprint(&text, value)
-		}
-		text.WriteByte('\n')
-	}
-	return c.post(ctx, "INSERT INTO "+table+" ("+strings.Join(columns, ", ")+") FORMAT TabSeparated", &text, nil)
+	return c.post(ctx, "INSERT INTO "+table+" ("+strings.Join(columns, ", ")+") FORMAT TabSeparated", tabbed(rows), nil)
 }

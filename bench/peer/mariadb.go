@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"bytes"
 	"context"
 	gosql "database/sql"
 	"fmt"
@@ -291,17 +290,7 @@ func (m *mariaDB) Recompute(ctx context.Context, w *work.Workload, v *work.View)
 }
 
 func (m *mariaDB) Fill(ctx context.Context, table string, columns []string, rows [][]any) error {
-	var text bytes.Buffer
-	for _, row := range rows {
-		for i, value := range row {
-			if i > 0 {
-				text.WriteByte('\t')
-			}
-			fmt.Fprint(&text, value)
-		}
-		text.WriteByte('\n')
-	}
-	mysql.RegisterReaderHandler(table, func() io.Reader { return &text })
+	mysql.RegisterReaderHandler(table, func() io.Reader { return tabbed(rows) })
 	defer mysql.DeregisterReaderHandler(table)
 	return m.Exec(ctx, "LOAD DATA LOCAL INFILE 'Reader::"+table+"' INTO TABLE "+table+" ("+strings.Join(columns, ", ")+")", "ANALYZE TABLE "+table)
 }

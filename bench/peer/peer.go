@@ -3,6 +3,7 @@
 package peer
 
 import (
+	"bytes"
 	"context"
 	gosql "database/sql"
 	"errors"
@@ -164,6 +165,21 @@ func arguments(w *work.Workload, args []any, row []work.Value) []any {
 		args = append(args, c.Arg(row[i]))
 	}
 	return args
+}
+
+// tabbed writes rows as lines of fields with tabs between.
+func tabbed(rows [][]any) *bytes.Buffer {
+	var text bytes.Buffer
+	for _, row := range rows {
+		for i, value := range row {
+			if i > 0 {
+				text.WriteByte('\t')
+			}
+			fmt.Fprint(&text, value)
+		}
+		text.WriteByte('\n')
+	}
+	return &text
 }
 
 // batched names the size of a batch.

@@ -257,11 +257,7 @@ func (p *postgres) Load(ctx context.Context, in *work.Input, dir string) error {
 	if err := p.makeEvents(ctx, in.Workload); err != nil {
 		return err
 	}
-	path, err := in.File(dir, work.TSV)
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(path)
+	f, err := in.Open(dir, work.TSV)
 	if err != nil {
 		return err
 	}

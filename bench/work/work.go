@@ -224,6 +224,15 @@ func (in *Input) File(dir string, format Format) (string, error) {
 	return path, os.Rename(f.Name(), path)
 }
 
+// Open opens that file.
+func (in *Input) Open(dir string, format Format) (*os.File, error) {
+	path, err := in.File(dir, format)
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(path)
+}
+
 // A generator has what the events of an input share.
 type generator struct {
 	seed   uint64
