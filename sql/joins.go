@@ -53,17 +53,7 @@ func (s *Server) buildJoin(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowIt
 		left: left, access: access, t: t, snap: snap, keys: access.Expressions(), cond: j.Filter, filters: filters,
 		outer: j.Op == plan.JoinTypeLeftOuterLookup, most: 1,
 	}
-	cols := t.proj
-	if cols == nil {
-		cols = make([]int, len(t.cols))
-		for i := range cols {
-			cols[i] = i
-		}
-	}
-	for _, c := range cols {
-		it.makers = append(it.makers, t.viewShape.makers[c])
-	}
-	it.layout = t.layout(cols, nil)
+	it.layout, it.makers = t.rowsMadeOf()
 	return it, nil
 }
 

@@ -287,6 +287,13 @@ func (t *viewTable) scan(ctx *gms.Context, ranges []views.Range, reverse bool) (
 		}
 	}
 	it := &viewRows{snap: snap, ranges: ranges, reverse: reverse, next: firstFill, spare: t.spare}
+	it.layout, it.makers = t.rowsMadeOf()
+	return it, nil
+}
+
+// rowsMadeOf returns how the columns that are read lie in the vectors of a
+// cursor, and what makes the engine's values of them.
+func (t *viewTable) rowsMadeOf() (*views.Layout, []valueMaker) {
 	cols := t.proj
 	if cols == nil {
 		cols = make([]int, len(t.cols))
@@ -294,11 +301,11 @@ func (t *viewTable) scan(ctx *gms.Context, ranges []views.Range, reverse bool) (
 			cols[i] = i
 		}
 	}
-	for _, c := range cols {
-		it.makers = append(it.makers, t.viewShape.makers[c])
+	makers := make([]valueMaker, len(cols))
+	for i, c := range cols {
+		makers[i] = t.viewShape.makers[c]
 	}
-	it.layout = t.layout(cols, nil)
-	return it, nil
+	return t.layout(cols, nil), makers
 }
 
 // The rows that are read at a time: few at first, for lookups of one, then more.
