@@ -9,10 +9,17 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/plan"
 )
 
-// engineGroupRule is the engine's own check of ONLY_FULL_GROUP_BY, which looks
-// only where nothing stands over a GROUP BY, and knows no dependence. It is not
-// exported; the rule three places behind it is.
-const engineGroupRule = analyzer.ValidateOperandsId - 3
+// engineRule finds a rule of the engine's that is not exported by its name. An
+// engine without it is another than the one that this package mends: nothing
+// would tell that its own rule stands beside ours, so it fails at once.
+func engineRule(name string) analyzer.RuleId {
+	for id := range analyzer.RuleId(ruleBase) {
+		if id.String() == name {
+			return id
+		}
+	}
+	panic("gmsx: the engine has no rule " + name)
+}
 
 // fullGroups says what of an aggregated query has no one value in a group:
 // under ONLY_FULL_GROUP_BY what is selected and sorted by must follow from the

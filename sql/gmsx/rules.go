@@ -23,7 +23,9 @@ const ruleBase = 10000
 
 // addRules gives the analyzer our rules and then the user's.
 func addRules(b *analyzer.Builder, o Options) {
-	b.RemoveValidationRule(engineGroupRule)
+	// It looks only where nothing stands over a GROUP BY, and knows no
+	// dependence: fullGroups is in its place.
+	b.RemoveValidationRule(engineRule("validateGroupBy"))
 	all := []Rule{
 		{Early: true, Apply: refuseOuterAggregates},
 		{Early: true, Apply: fullGroups},
