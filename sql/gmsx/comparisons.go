@@ -3,7 +3,6 @@ package gmsx
 import (
 	"cmp"
 	"math"
-	"slices"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
@@ -75,47 +74,73 @@ func exactComparisons(_ *gms.Context, n gms.Node) (gms.Node, error) {
 		case *plan.Filter, *plan.JoinNode, *plan.Having:
 			keyed = true
 		}
-		return transform.OneNodeExpressions(n, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
-			if keyed {
-				var changed bool
-				if e, changed = exactBelow(e); changed {
-					return e, transform.NewTree, nil
-				}
+		below := transform.SameTree
+		if keyed {
+			var err error
+			if n, below, err = exactBelow(n); err != nil {
+				return n, transform.SameTree, err
 			}
+		}
+		n, same, err := transform.OneNodeExpressions(n, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
 			out, changed := exactComparison(e, keyed)
 			return out, transform.TreeIdentity(!changed), nil
 		})
+		return n, same && below, err
 	})
 	return out, err
 }
 
-// exactBelow makes the equalities of two columns below e right, if it is not
-// AND: those, below NOT or OR, are no keys of a join.
-func exactBelow(e gms.Expression) (gms.Expression, bool) {
-	if _, and := e.(*expression.And); and {
-		return e, false
+// exactBelow makes those equalities of two columns right in the conditions of n
+// that are no keys of a join: all that are below more than AND.
+func exactBelow(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
+	x, ok := n.(gms.Expressioner)
+	if !ok {
+		return n, transform.SameTree, nil
 	}
-	children := slices.Clone(e.Children())
+	conds := x.Expressions()
 	changed := false
-	for i, child := range children {
-		eq, ok := child.(*expression.Equals)
-		if !ok {
-			continue
+	for i, c := range conds {
+		parts := expression.SplitConjunction(c)
+		own := false
+		for j, p := range parts {
+			if columnsEqual(p) {
+				continue
+			}
+			out, same, err := transform.Expr(p, func(e gms.Expression) (gms.Expression, transform.TreeIdentity, error) {
+				if !columnsEqual(e) {
+					return e, transform.SameTree, nil
+				}
+				out, changed := exactComparison(e, false)
+				return out, transform.TreeIdentity(!changed), nil
+			})
+			if err != nil {
+				return n, transform.SameTree, err
+			}
+			if !same {
+				parts[j], own = out, true
+			}
 		}
-		_, l := eq.Left().(*expression.GetField)
-		_, r := eq.Right().(*expression.GetField)
-		if out, own := exactComparison(eq, false); l && r && own {
-			children[i], changed = out, true
+		if own {
+			conds[i], changed = expression.JoinAnd(parts...), true
 		}
 	}
 	if !changed {
-		return e, false
+		return n, transform.SameTree, nil
 	}
-	out, err := e.WithChildren(children...)
-	if err != nil {
-		return e, false
+	n, err := x.WithExpressions(conds...)
+	return n, transform.NewTree, err
+}
+
+// columnsEqual says whether e is an equality of two columns.
+func columnsEqual(e gms.Expression) bool {
+	switch e.(type) {
+	case *expression.Equals, *expression.NullSafeEquals:
+	default:
+		return false
 	}
-	return out, true
+	_, l := e.Children()[0].(*expression.GetField)
+	_, r := e.Children()[1].(*expression.GetField)
+	return l && r
 }
 
 func exactComparison(e gms.Expression, keyed bool) (gms.Expression, bool) {

@@ -34,8 +34,12 @@ func addRules(b *analyzer.Builder, o Options) {
 		{Early: true, Apply: typeLiterals},
 		{Early: true, Apply: safeLikes},
 		{Early: true, Apply: exactKeys},
-		{Early: true, Apply: withinSubqueries},
 	}
+	within := []func(*gms.Context, gms.Node) (gms.Node, error){plainCasts, plainDecimals, typeLiterals, safeLikes, exactKeys}
+	if o.Operators {
+		within = append(within, exactComparisons)
+	}
+	all = append(all, Rule{Early: true, Apply: withinSubqueries(within)})
 	if o.Operators {
 		all = append(all, Rule{Early: true, Apply: exactExists})
 	}
@@ -83,38 +87,46 @@ func inConditions(n gms.Node, f func(e gms.Expression) (gms.Expression, bool, er
 
 // withinSubqueries applies what makes conditions right to the sub-queries of
 // EXISTS and IN, which the engine makes joins of before it comes to them.
-func withinSubqueries(ctx *gms.Context, n gms.Node) (gms.Node, error) {
-	within := func(s *plan.Subquery) (*plan.Subquery, error) {
+func withinSubqueries(rules []func(*gms.Context, gms.Node) (gms.Node, error)) func(*gms.Context, gms.Node) (gms.Node, error) {
+	var apply func(ctx *gms.Context, n gms.Node) (gms.Node, error)
+	within := func(ctx *gms.Context, s *plan.Subquery) (*plan.Subquery, error) {
 		q := s.Query
-		for _, rule := range []func(*gms.Context, gms.Node) (gms.Node, error){plainCasts, plainDecimals, typeLiterals, safeLikes, exactKeys, withinSubqueries} {
+		for _, rule := range rules {
 			var err error
 			if q, err = rule(ctx, q); err != nil {
 				return nil, err
 			}
 		}
+		q, err := apply(ctx, q)
+		if err != nil {
+			return nil, err
+		}
 		return s.WithQuery(q), nil
 	}
-	return inConditions(n, func(e gms.Expression) (gms.Expression, bool, error) {
-		switch e := e.(type) {
-		case *plan.ExistsSubquery:
-			s, err := within(e.Query)
-			if err != nil {
-				return nil, false, err
+	apply = func(ctx *gms.Context, n gms.Node) (gms.Node, error) {
+		return inConditions(n, func(e gms.Expression) (gms.Expression, bool, error) {
+			switch e := e.(type) {
+			case *plan.ExistsSubquery:
+				s, err := within(ctx, e.Query)
+				if err != nil {
+					return nil, false, err
+				}
+				return plan.NewExistsSubquery(s), true, nil
+			case *plan.InSubquery:
+				s, ok := e.Right().(*plan.Subquery)
+				if !ok {
+					return e, false, nil
+				}
+				s, err := within(ctx, s)
+				if err != nil {
+					return nil, false, err
+				}
+				return plan.NewInSubquery(e.Left(), s), true, nil
 			}
-			return plan.NewExistsSubquery(s), true, nil
-		case *plan.InSubquery:
-			s, ok := e.Right().(*plan.Subquery)
-			if !ok {
-				return e, false, nil
-			}
-			s, err := within(s)
-			if err != nil {
-				return nil, false, err
-			}
-			return plan.NewInSubquery(e.Left(), s), true, nil
-		}
-		return e, false, nil
-	})
+			return e, false, nil
+		})
+	}
+	return apply
 }
 
 // movable says whether e may be evaluated elsewhere in the plan, and more or
