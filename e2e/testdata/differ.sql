@@ -180,3 +180,15 @@ SELECT COUNT(*) FROM w_speed x JOIN q_batch z ON z.s LIKE 'abc'
 SELECT COUNT(*) FROM w_speed x JOIN q_batch z ON z.s LIKE 'a\\_b'
 SELECT COUNT(*) FROM w_speed x LEFT JOIN q_batch z ON z.s LIKE 'a\\_b'
 SELECT NULL AS c0 FROM t x UNION SELECT BIT_COUNT(3) AS c0 FROM p x UNION SELECT (x.id DIV 3 * 3) AS c0 FROM t x ORDER BY 1 LIMIT 4
+SELECT x.c AS c2, (SELECT SUM(-2.5) FROM w_batch z WHERE z.b AND NOT ((x.w IS NULL) AND z.xs = x.b)) AS v FROM w x
+SELECT x.s FROM q_batch x WHERE x.d NOT IN (SELECT cn FROM w z WHERE NOT (z.b <=> x.s))
+SELECT x.s FROM q_batch x WHERE x.d IN (SELECT cn FROM w z WHERE NOT (z.b <=> x.s))
+SELECT x.d AS c2 FROM q_batch x WHERE x.d NOT IN (SELECT cn FROM w z WHERE 1 AND NOT ((NOT 0) AND z.b <=> x.s))
+SELECT x.s, x.d FROM q_batch x WHERE NOT EXISTS (SELECT 1 FROM w_batch z WHERE (x.s < x.d))
+SELECT x.s, x.d FROM q_batch x WHERE EXISTS (SELECT 1 FROM w_batch z WHERE (x.s < x.d) AND z.c > 0)
+SELECT x.s, x.d FROM q_batch x WHERE EXISTS (SELECT 1 FROM w_batch z WHERE z.c > 0 AND NOT (x.s >= x.d OR z.xs = x.d))
+SELECT REVERSE(CASE WHEN x.b THEN x.n ELSE NULL END) AS c1 FROM t x
+SELECT REVERSE(id), REVERSE(n), REVERSE(u), REVERSE(b), REVERSE(12), REVERSE(d) FROM t
+SELECT JSON_ARRAY(JSON_CONTAINS_PATH(x.j, 'one', '$.a'), x.s, NULL) AS c1 FROM p_batch x
+SELECT JSON_ARRAY(JSON_CONTAINS(x.j, '1'), JSON_VALID(x.s), n > 1, x.b, TRUE, n IN (1,2), n IS NULL, NOT n, n LIKE '1', n BETWEEN 1 AND 2, JSON_CONTAINS_PATH(x.j, 'one', '$.a')) AS c1 FROM t x
+SELECT JSON_OBJECT('a', JSON_CONTAINS(x.j, '1'), 'v', JSON_VALID(x.s)) FROM t x

@@ -48,8 +48,12 @@ func adaptedFunctions() []gms.Function {
 			}})
 		}
 	}
-	adapt(textFunctions, func(_ string, _ int, e gms.Expression) (gms.Expression, error) {
-		if t := e.Type(); types.IsFloat(t) || types.IsDecimal(t) || types.IsDateType(t) || isTime(t) || types.IsTimespan(t) {
+	adapt(textFunctions, func(name string, _ int, e gms.Expression) (gms.Expression, error) {
+		t := e.Type()
+		if name == "reverse" && types.IsNumber(t) { // which would be a number backwards
+			return makeCast(e, "char", -1, -1)
+		}
+		if types.IsFloat(t) || types.IsDecimal(t) || types.IsDateType(t) || isTime(t) || types.IsTimespan(t) {
 			return makeCast(e, "char", -1, -1)
 		}
 		return e, nil

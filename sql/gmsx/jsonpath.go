@@ -33,7 +33,8 @@ func jsonExtract(ctx *gms.Context, _ gms.Type, args []gms.Expression, vals []any
 	return e.Eval(ctx, nil)
 }
 
-// jsonContainsPath is JSON_CONTAINS_PATH.
+// jsonContainsPath is JSON_CONTAINS_PATH, a boolean: within JSON it is true or
+// false.
 func jsonContainsPath(ctx *gms.Context, _ gms.Type, args []gms.Expression, vals []any) (any, error) {
 	mode, _ := textOf(vals[1])
 	n := 0
@@ -44,17 +45,13 @@ func jsonContainsPath(ctx *gms.Context, _ gms.Type, args []gms.Expression, vals 
 			if err != nil {
 				return nil, err
 			}
-			v, err := e.Eval(ctx, nil)
-			return v, err
+			return e.Eval(ctx, nil)
 		}
 		if found {
 			n++
 		}
 	}
-	if strings.EqualFold(mode, "one") && n > 0 || n == len(vals)-2 {
-		return int64(1), nil
-	}
-	return int64(0), nil
+	return strings.EqualFold(mode, "one") && n > 0 || n == len(vals)-2, nil
 }
 
 // jsonLookup is what a document has at a path; ok is false where the engine is

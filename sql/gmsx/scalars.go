@@ -220,7 +220,7 @@ func mendedFunctions() []gms.Function {
 			return int64(1), nil
 		}),
 		typed("format", 2, 2, text, formatNumber),
-		typed("json_contains_path", 3, 1<<16, integers, jsonContainsPath),
+		typed("json_contains_path", 3, 1<<16, func([]gms.Expression) gms.Type { return types.Boolean }, jsonContainsPath),
 		gms.Function1{Name: "quote", Fn: func(e gms.Expression) gms.Expression { return &quote{expression.UnaryExpression{Child: e}} }},
 	}
 }
