@@ -33,33 +33,81 @@ func loadData(ctx *gms.Context, n *plan.LoadData) (gms.RowIter, error) {
 	if err != nil {
 		return nil, err
 	}
-	it := &loadedRows{n: n, file: file, lines: newLineReader(file, n), skip: n.IgnoreNum}
-	schema := n.Schema()
-	names := n.ColNames
-	if len(names) == 0 {
-		for _, c := range schema {
-			names = append(names, c.Name)
-		}
-	}
-	for field, col := 0, 0; field < len(n.UserVars); field++ {
-		if n.UserVars[field] != nil {
-			it.column = append(it.column, -1)
-		} else if col < len(names) {
-			it.column = append(it.column, schema.IndexOfColName(names[col]))
-			col++
+	it := &loadedRows{n: n, file: file, lines: newLineReader(file, n), skip: n.IgnoreNum, targets: loadTargets(n)}
+	it.order = columnsOf(n.Schema(), n.ColNames)
+	if len(it.order) == 0 {
+		for i := range n.Schema() {
+			it.order = append(it.order, i)
 		}
 	}
 	return it, nil
 }
 
+// A loadTarget is what a field of the file goes to.
+type loadTarget struct {
+	column   int    // -1 is a variable
+	variable string // "" for none
+}
+
+// loadTargets are those of the fields that the statement lists. The plan has the
+// columns and the variables of its list apart, behind the columns those that
+// only SET assigns to, and for each of the latter one place more among the
+// variables, of which there are no fewer than columns of the table.
+func loadTargets(n *plan.LoadData) (targets []loadTarget) {
+	schema := n.Schema()
+	variables := 0
+	for _, v := range n.UserVars {
+		if v != nil {
+			variables++
+		}
+	}
+	names := columnsOf(schema, n.ColNames)
+	switch extra := len(n.UserVars) - len(schema); {
+	case len(names) == 0 && variables == 0: // no list
+		for i := range schema {
+			targets = append(targets, loadTarget{column: i})
+		}
+		return targets
+	case len(names) == 0: // variables alone
+	case variables+len(names)-extra <= len(schema):
+		names = names[:len(names)-extra]
+	default: // the list is longer than the table is wide
+		for len(names) > 0 && n.SetExprs != nil && n.SetExprs[names[len(names)-1]] != nil {
+			names = names[:len(names)-1]
+		}
+	}
+	for field := range variables + len(names) {
+		if field < len(n.UserVars) && n.UserVars[field] != nil {
+			t := loadTarget{column: -1}
+			if set, ok := n.UserVars[field].(*expression.SetField); ok {
+				if v, ok := set.LeftChild.(*expression.UserVar); ok {
+					t.variable = v.Name
+				}
+			}
+			targets = append(targets, t)
+		} else if len(names) > 0 {
+			targets, names = append(targets, loadTarget{column: names[0]}), names[1:]
+		}
+	}
+	return targets
+}
+
+func columnsOf(schema gms.Schema, names []string) (columns []int) {
+	for _, name := range names {
+		columns = append(columns, schema.IndexOfColName(name))
+	}
+	return columns
+}
+
 // loadedRows are the rows of a file, in the order of the statement's columns.
 type loadedRows struct {
-	n      *plan.LoadData
-	file   io.Closer
-	lines  *lineReader
-	skip   int64
-	column []int // of each field, the column that it goes to; -1 is a variable
-	count  int64
+	n       *plan.LoadData
+	file    io.Closer
+	lines   *lineReader
+	skip    int64
+	targets []loadTarget
+	order   []int // the columns of a row
+	count   int64
 }
 
 // Next implements gms.RowIter.
@@ -77,47 +125,50 @@ func (it *loadedRows) Next(ctx *gms.Context) (gms.Row, error) {
 		return nil, err
 	}
 	schema := it.n.Schema()
-	row := make(gms.Row, len(schema))
-	whole := make(gms.Row, len(fields))
-	for i, f := range fields {
-		whole[i] = f.value()
-	}
-	at := 0
-	for i := range it.column {
+	values := make(gms.Row, len(schema)) // of all columns
+	given := make([]bool, len(schema))
+	for i, t := range it.targets {
 		var v any
-		if i < len(whole) {
-			v = whole[i]
+		if i < len(fields) {
+			v = fields[i].value()
+		} else {
+			ctx.Warn(1261, "Row %d doesn't contain data for all columns", it.count)
 		}
-		if it.column[i] < 0 {
-			if set, ok := it.n.UserVars[i].(*expression.SetField); ok {
-				if name, ok := set.LeftChild.(*expression.UserVar); ok {
-					if err := ctx.SetUserVariable(ctx, name.Name, v, types.LongText); err != nil {
-						return nil, err
-					}
-				}
-			}
-			continue
-		}
-		if at < len(row) {
-			if i < len(whole) {
-				row[at] = v
-			} else if row[at], err = it.missing(ctx, schema[it.column[i]], row); err != nil {
+		switch {
+		case t.column >= 0 && i < len(fields):
+			values[t.column], given[t.column] = v, true
+		case t.variable != "":
+			if err := ctx.SetUserVariable(ctx, t.variable, v, types.LongText); err != nil {
 				return nil, err
 			}
-			at++
 		}
 	}
-	switch {
-	case len(fields) < len(it.column):
-		ctx.Warn(1261, "Row %d doesn't contain data for all columns", it.count)
-	case len(fields) > len(it.column):
+	if len(fields) > len(it.targets) {
 		ctx.Warn(1262, "Row %d was truncated; it contained more data than there were input columns", it.count)
 	}
-	return row, it.set(ctx, row, whole)
+	for i, e := range it.n.SetExprs {
+		if e == nil {
+			continue
+		}
+		if values[i], err = e.Eval(ctx, values); err != nil {
+			return nil, err
+		}
+		given[i] = true
+	}
+	row := make(gms.Row, len(schema))
+	for at, i := range it.order {
+		if row[at] = values[i]; given[i] {
+			continue
+		}
+		if row[at], err = missing(ctx, schema[i], values); err != nil {
+			return nil, err
+		}
+	}
+	return row, nil
 }
 
 // missing is the value of a column that a line has no field for.
-func (it *loadedRows) missing(ctx *gms.Context, c *gms.Column, row gms.Row) (any, error) {
+func missing(ctx *gms.Context, c *gms.Column, row gms.Row) (any, error) {
 	switch {
 	case c.Default != nil:
 		return c.Default.Eval(ctx, row)
@@ -125,25 +176,6 @@ func (it *loadedRows) missing(ctx *gms.Context, c *gms.Column, row gms.Row) (any
 		return nil, nil
 	}
 	return c.Type.Zero(), nil
-}
-
-// set applies the SET of the statement.
-func (it *loadedRows) set(ctx *gms.Context, row, whole gms.Row) error {
-	for field, at := 0, 0; len(it.n.SetExprs) > 0 && field < len(it.column) && at < len(row); field++ {
-		col := it.column[field]
-		if col < 0 {
-			continue
-		}
-		if e := it.n.SetExprs[col]; e != nil {
-			v, err := e.Eval(ctx, whole)
-			if err != nil {
-				return err
-			}
-			row[at] = v
-		}
-		at++
-	}
-	return nil
 }
 
 // Close implements gms.RowIter.

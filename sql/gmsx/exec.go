@@ -20,6 +20,20 @@ type execBuilder struct {
 
 // Build returns nil, nil for a node that the engine shall execute.
 func (x *execBuilder) Build(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowIter, error) {
+	switch w := n.(type) {
+	case *plan.InsertInto:
+		if stores := storeInserted(ctx, w); stores != nil {
+			return x.base.Build(ctx, stores, row)
+		}
+	case *plan.Update:
+		stores, err := storeUpdated(ctx, w)
+		if err != nil {
+			return nil, err
+		}
+		if stores != nil {
+			return x.base.Build(ctx, stores, row)
+		}
+	}
 	if x.user != nil {
 		if iter, err := x.user(ctx, n, row); iter != nil || err != nil {
 			return iter, err

@@ -143,22 +143,3 @@ func textNumber(ctx *gms.Context, s string) float64 {
 	}
 	return f
 }
-
-// warnedShown is how much of a value a warning shows.
-const warnedShown = 128
-
-func warnTruncated(ctx *gms.Context, kind, s string) {
-	if len(s) > warnedShown {
-		s = strings.ToValidUTF8(s[:warnedShown], "")
-	}
-	warn(ctx, 1292, "Truncated incorrect %s value: '%s'", kind, s)
-}
-
-// warningsMax is how many warnings a statement keeps, as in MySQL.
-const warningsMax = 1024
-
-func warn(ctx *gms.Context, code int, message string, args ...any) {
-	if ctx != nil && ctx.Session != nil && ctx.WarningCount() < warningsMax {
-		ctx.Warn(code, message, args...)
-	}
-}

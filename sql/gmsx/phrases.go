@@ -77,12 +77,17 @@ var answers []answer
 
 func init() {
 	answers = []answer{
-		{form: phrase(`SHOW ERRORS(?: LIMIT .*)?`), early: true, columns: "Level text, Code int, Message text", rows: noRows},
-		{form: phrase(`SHOW COUNT~\(~\*~\) ERRORS`), early: true, columns: "@@session.error_count int", rows: fixed(gms.Row{int64(0)})},
+		{form: phrase(`SHOW ERRORS(?: LIMIT .*)?`), early: true, columns: "Level text, Code int, Message text", rows: showErrors},
+		{
+			form: phrase(`SHOW COUNT~\(~\*~\) ERRORS`), early: true, columns: "@@session.error_count int",
+			rows: func(_ *Engine, ctx *gms.Context, _ []string) ([]gms.Row, error) {
+				return []gms.Row{{int64(asked(ctx).errors)}}, nil
+			},
+		},
 		{
 			form: phrase(`SHOW COUNT~\(~\*~\) WARNINGS`), early: true, columns: "@@session.warning_count int",
 			rows: func(_ *Engine, ctx *gms.Context, _ []string) ([]gms.Row, error) {
-				return []gms.Row{{int64(len(ctx.Session.Warnings()))}}, nil
+				return []gms.Row{{int64(asked(ctx).total)}}, nil
 			},
 		},
 		{form: phrase(`FLUSH (?:LOCAL |NO_WRITE_TO_BINLOG )?(?:STATUS|LOGS|HOSTS|QUERY CACHE|(?:\w+ )?LOGS|USER_RESOURCES|OPTIMIZER_COSTS)`), early: true, rows: noRows},

@@ -48,7 +48,9 @@ func (h *handler) run(c *mysql.Conn, cmd *command, cb mysql.ResultSpoolFn) (rest
 	rest, err = h.execute(ctx, c, s, cmd, cb)
 	if err != nil {
 		// The reason why ctx ended is gone after EndQuery.
-		return rest, h.e.hint(ctx, cmd.query, mapError(ctx, err))
+		err = h.e.hint(ctx, cmd.query, mapError(ctx, err))
+		s.failed(err)
+		return rest, err
 	}
 	return rest, nil
 }

@@ -20,10 +20,11 @@ import (
 type Session struct {
 	*gms.BaseSession
 
-	prepared  []string    // texts in the engine's cache, oldest first
-	plainJSON bool        // the client knows no type JSON: it gets LONGTEXT, as of MariaDB
-	running   atomic.Bool // a statement of the connection runs
-	wrote     atomic.Bool // something since the transaction began that ROLLBACK cannot undo
+	conditions conditions
+	prepared   []string    // texts in the engine's cache, oldest first
+	plainJSON  bool        // the client knows no type JSON: it gets LONGTEXT, as of MariaDB
+	running    atomic.Bool // a statement of the connection runs
+	wrote      atomic.Bool // something since the transaction began that ROLLBACK cannot undo
 
 	mu    sync.Mutex
 	depth int             // statements within statements
@@ -61,7 +62,9 @@ func (s *Session) OnStatementEnd(f func()) { s.Statement().OnEnd(f) }
 func (s *Session) CommandBegin() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.depth++
+	if s.depth++; s.depth == 1 {
+		s.conditions.begun()
+	}
 	return nil
 }
 
