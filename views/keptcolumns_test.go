@@ -3,7 +3,6 @@ package views_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"slices"
 	"strings"
@@ -49,28 +48,10 @@ type wordView struct {
 
 func openWords(t *testing.T, most int64) *wordView {
 	t.Helper()
-	e, err := views.Open(t.Context(), views.Config{
-		Dir: t.TempDir(), Broker: &logtest.Memory{}, Compiler: wordByKey{}, Logger: slog.New(slog.DiscardHandler), KeepLeast: 1, KeepMost: most,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = e.Close() })
-	def := &views.StreamDef{
-		Database: views.DefaultDatabase, Name: "s", Format: views.FormatJSON, Subjects: []string{"s"},
-		Columns: []views.ColumnDef{{Name: "k", Type: column.Bigint}, {Name: "s", Type: column.Text}},
-	}
-	if err := e.CreateStream(t.Context(), def); err != nil {
-		t.Fatal(err)
-	}
-	view := &views.ViewDef{Database: views.DefaultDatabase, Name: "v", Stream: "s", Mode: views.Lambda, BatchInterval: time.Hour, Delivery: "exactly_once"}
-	if err := e.CreateView(t.Context(), view, false); err != nil {
-		t.Fatal(err)
-	}
-	v, err := e.View(views.DefaultDatabase, "v")
-	if err != nil {
-		t.Fatal(err)
-	}
+	e, v := openView(t,
+		views.Config{Dir: t.TempDir(), Broker: &logtest.Memory{}, Compiler: wordByKey{}, Logger: discard(), KeepLeast: 1, KeepMost: most},
+		&views.StreamDef{Columns: []views.ColumnDef{{Name: "k", Type: column.Bigint}, {Name: "s", Type: column.Text}}},
+		&views.ViewDef{BatchInterval: time.Hour})
 	return &wordView{View: v, t: t, e: e, cols: map[string]*views.Layout{}}
 }
 
@@ -82,13 +63,7 @@ func (w *wordView) publish(from, to int, word string) {
 	for k := from; k < to; k++ {
 		msgs = append(msgs, views.Message{Payload: fmt.Appendf(nil, `{"k":%d,"s":"%d%s"}`, k, k, word)})
 	}
-	seq, err := w.e.Publish(w.t.Context(), w.Stream(), msgs)
-	if err == nil {
-		err = w.Stream().WaitApplied(w.t.Context(), seq)
-	}
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	publishTo(w.t, w.e, w.View, msgs)
 }
 
 // commit waits until all that was published is in the view's file alone.

@@ -176,27 +176,9 @@ func (c windowed) CompileView(*views.ViewDef, *views.StreamDef) (*views.ViewPlan
 // events at minutes after midnight and waits.
 func openWindowed(t *testing.T, broker views.Broker, c windowed, retention time.Duration) (*views.Engine, *views.View, func(minutes ...int)) {
 	t.Helper()
-	e, err := views.Open(t.Context(), views.Config{Dir: t.TempDir(), Broker: broker, Compiler: c, Logger: discard()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = e.Close() })
-	err = e.CreateStream(t.Context(), &views.StreamDef{
-		Database: views.DefaultDatabase, Name: "s", Format: views.FormatJSON, Subjects: []string{"s"}, EventTime: "ts",
-		Columns: []views.ColumnDef{{Name: "k", Type: column.Bigint}, {Name: "ts", Type: column.Datetime}},
-	})
-	if err == nil {
-		err = e.CreateView(t.Context(), &views.ViewDef{
-			Database: views.DefaultDatabase, Name: "v", Stream: "s", Mode: views.Lambda, BatchInterval: time.Hour, Retention: retention, Delivery: views.ExactlyOnce,
-		}, false)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := e.View(views.DefaultDatabase, "v")
-	if err != nil {
-		t.Fatal(err)
-	}
+	e, v := openView(t, views.Config{Dir: t.TempDir(), Broker: broker, Compiler: c, Logger: discard()},
+		&views.StreamDef{EventTime: "ts", Columns: []views.ColumnDef{{Name: "k", Type: column.Bigint}, {Name: "ts", Type: column.Datetime}}},
+		&views.ViewDef{BatchInterval: time.Hour, Retention: retention})
 	midnight := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	return e, v, func(minutes ...int) {
 		t.Helper()
@@ -204,13 +186,7 @@ func openWindowed(t *testing.T, broker views.Broker, c windowed, retention time.
 		for _, m := range minutes {
 			msgs = append(msgs, views.Message{Payload: fmt.Appendf(nil, `{"k":1,"ts":%q}`, midnight.Add(time.Duration(m)*time.Minute).Format(time.RFC3339))})
 		}
-		seq, err := e.Publish(t.Context(), v.Stream(), msgs)
-		if err == nil {
-			err = v.Stream().WaitApplied(t.Context(), seq)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		publishTo(t, e, v, msgs)
 	}
 }
 

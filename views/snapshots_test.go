@@ -108,38 +108,17 @@ func openCountingOn(t *testing.T, dir string, broker views.Broker) (*views.Engin
 // openClock is openCountingOn with a given clock.
 func openClock(t *testing.T, dir string, broker views.Broker, clock views.Clock) (*views.Engine, *views.View, func(n int)) {
 	t.Helper()
-	ctx := context.Background()
-	e, err := views.Open(ctx, views.Config{Dir: dir, Broker: broker, Compiler: countByKey{}, Clock: clock, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = e.Close() })
-	def := &views.StreamDef{Database: views.DefaultDatabase, Name: "s", Format: views.FormatJSON, Subjects: []string{"s"}, Columns: []views.ColumnDef{{Name: "k", Type: column.Bigint}}}
-	if err := e.CreateStream(ctx, def); err != nil {
-		t.Fatal(err)
-	}
-	view := &views.ViewDef{Database: views.DefaultDatabase, Name: "v", Stream: "s", Mode: views.Lambda, BatchInterval: time.Hour, Delivery: "exactly_once"}
+	view := &views.ViewDef{BatchInterval: time.Hour}
 	if clock != nil {
 		view.BatchInterval, view.SpeedRetention = 3*time.Hour, 24*time.Hour
 	}
-	if err := e.CreateView(ctx, view, false); err != nil {
-		t.Fatal(err)
-	}
-	v, err := e.View(views.DefaultDatabase, "v")
-	if err != nil {
-		t.Fatal(err)
-	}
+	e, v := openView(t, views.Config{Dir: dir, Broker: broker, Compiler: countByKey{}, Clock: clock, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))},
+		&views.StreamDef{Columns: []views.ColumnDef{{Name: "k", Type: column.Bigint}}}, view)
 	return e, v, func(n int) {
 		msgs := make([]views.Message, n)
 		for i := range msgs {
 			msgs[i].Payload = fmt.Appendf(nil, `{"k":%d}`, i)
 		}
-		seq, err := e.Publish(ctx, v.Stream(), msgs)
-		if err == nil {
-			err = v.Stream().WaitApplied(ctx, seq)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		publishTo(t, e, v, msgs)
 	}
 }
