@@ -246,7 +246,7 @@ func topArg(e gms.Expression, usage string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, ok := toInt(x)
+	n, ok := gmsx.Integer(x)
 	if !ok || n < 1 || n > partial.TopKMax {
 		return 0, wrongArguments(usage)
 	}

@@ -524,7 +524,7 @@ func intLiteral(e gms.Expression) (int64, bool) {
 	if !ok {
 		return 0, false
 	}
-	return toInt(l.Value())
+	return gmsx.Integer(l.Value())
 }
 
 // rowExpr is an expression that the engine evaluates row by row.

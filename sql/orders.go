@@ -13,6 +13,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/plan"
 	"github.com/dolthub/go-mysql-server/sql/types"
 
+	"weir/sql/gmsx"
 	"weir/views"
 	"weir/views/column"
 	"weir/views/partial"
@@ -326,7 +327,7 @@ func rowNumber(ctx *gms.Context, e gms.Expression) (int64, bool) {
 	if err != nil {
 		return 0, false
 	}
-	n, ok := toInt(v)
+	n, ok := gmsx.Integer(v)
 	return n, ok && n >= 0 && n <= rowsMost
 }
 

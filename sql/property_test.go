@@ -26,6 +26,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/types"
 	"github.com/shopspring/decimal"
 
+	"weir/sql/gmsx"
 	"weir/views"
 	"weir/views/logtest"
 	"weir/views/partial"
@@ -934,7 +935,7 @@ func plainCell(ctx context.Context, x any) any {
 	case uint64:
 		return decimal.NewFromUint64(v)
 	case types.Timespan, int64, int32, int16, int8, int, uint32, uint16, uint8:
-		n, _ := toInt(v)
+		n, _ := gmsx.Integer(v)
 		return decimal.NewFromInt(n)
 	default:
 		return x

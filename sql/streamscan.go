@@ -14,6 +14,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/transform"
 	"github.com/shopspring/decimal"
 
+	"weir/sql/gmsx"
 	"weir/views"
 	"weir/views/column"
 )
@@ -666,7 +667,7 @@ func aroundNumber(v any) (lo, hi int64, ok bool) {
 		}
 		return n.Floor().IntPart(), n.Ceil().IntPart(), true
 	}
-	i, ok := toInt(v)
+	i, ok := gmsx.Integer(v)
 	return i, i, ok
 }
 

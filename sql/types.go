@@ -14,6 +14,7 @@ import (
 	"github.com/dolthub/vitess/go/vt/sqlparser"
 	"github.com/shopspring/decimal"
 
+	"weir/sql/gmsx"
 	"weir/views/column"
 )
 
@@ -239,7 +240,7 @@ func toValue(x any, t column.Type) column.Value {
 	ok := true
 	switch t.Kind {
 	case column.Int, column.Uint:
-		v.I, ok = toInt(x)
+		v.I, ok = gmsx.Integer(x)
 	case column.Float:
 		switch f := x.(type) {
 		case float64:
@@ -269,38 +270,6 @@ func toValue(x any, t column.Type) column.Value {
 		return column.Null
 	}
 	return v
-}
-
-func toInt(x any) (int64, bool) {
-	switch n := x.(type) {
-	case int64:
-		return n, true
-	case int32:
-		return int64(n), true
-	case int16:
-		return int64(n), true
-	case int8:
-		return int64(n), true
-	case int:
-		return int64(n), true
-	case uint64:
-		return int64(n), true
-	case uint32:
-		return int64(n), true
-	case uint16:
-		return int64(n), true
-	case uint8:
-		return int64(n), true
-	case bool:
-		if n {
-			return 1, true
-		}
-		return 0, true
-	case types.Timespan:
-		return int64(n), true
-	default:
-		return 0, false
-	}
 }
 
 func toText(x any) (string, bool) {

@@ -21,8 +21,8 @@ func evalTumble(ctx *gms.Context, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	size, ok1 := toInt(args[1])
-	offset, ok2 := toInt(args[2])
+	size, ok1 := gmsx.Integer(args[1])
+	offset, ok2 := gmsx.Integer(args[2])
 	at, ok3 := t.(time.Time)
 	if !ok1 || !ok2 || !ok3 || size <= 0 {
 		return nil, nil

@@ -25,22 +25,11 @@ func notExists(_ *gms.Context, n gms.Node) (gms.Node, error) {
 		if !ok {
 			return e, false, nil
 		}
-		outer := exists.Query.Correlated()
-		q, same, err := transform.Node(exists.Query.Query, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
-			f, ok := n.(*plan.Filter)
-			if !ok {
-				return n, transform.SameTree, nil
-			}
-			conds, changed := withoutNulls(expression.SplitConjunction(f.Expression), outer)
-			if !changed {
-				return n, transform.SameTree, nil
-			}
-			return plan.NewFilter(expression.JoinAnd(conds...), f.Child), transform.NewTree, nil
-		})
-		if err != nil || same {
+		exists, changed, err := withConditions(exists, withoutNulls)
+		if err != nil || !changed {
 			return e, false, err
 		}
-		return expression.NewNot(plan.NewExistsSubquery(exists.Query.WithQuery(q))), true, nil
+		return expression.NewNot(exists), true, nil
 	})
 }
 
@@ -53,41 +42,57 @@ func exactExists(_ *gms.Context, n gms.Node) (gms.Node, error) {
 		if !ok {
 			return e, false, nil
 		}
-		outer := exists.Query.Correlated()
-		q, same, err := transform.Node(exists.Query.Query, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
-			f, ok := n.(*plan.Filter)
-			if !ok {
-				return n, transform.SameTree, nil
-			}
-			conds := expression.SplitConjunction(f.Expression)
-			changed := false
-			for i, c := range conds {
-				correlated := transform.InspectExpr(c, func(e gms.Expression) bool {
-					gf, ok := e.(*expression.GetField)
-					return ok && outer.Contains(gf.Id())
-				})
-				if !correlated {
-					continue
-				}
-				switch c.(type) {
-				case *expression.Equals, *expression.NullSafeEquals:
-				default:
-					continue
-				}
-				if own, ok := exactComparison(c, false); ok {
-					conds[i], changed = &isTrue{expression.UnaryExpression{Child: own}}, true
-				}
-			}
-			if !changed {
-				return n, transform.SameTree, nil
-			}
-			return plan.NewFilter(expression.JoinAnd(conds...), f.Child), transform.NewTree, nil
-		})
-		if err != nil || same {
-			return e, false, err
-		}
-		return plan.NewExistsSubquery(exists.Query.WithQuery(q)), true, nil
+		return withConditions(exists, exactPredicates)
 	})
+}
+
+// withConditions returns EXISTS with other conditions in its query, and whether
+// there are any: change is given those of each filter, and the outer columns.
+func withConditions(exists *plan.ExistsSubquery, change func(conds []gms.Expression, outer gms.ColSet) ([]gms.Expression, bool)) (*plan.ExistsSubquery, bool, error) {
+	outer := exists.Query.Correlated()
+	q, same, err := transform.Node(exists.Query.Query, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
+		f, ok := n.(*plan.Filter)
+		if !ok {
+			return n, transform.SameTree, nil
+		}
+		conds, changed := change(expression.SplitConjunction(f.Expression), outer)
+		if !changed {
+			return n, transform.SameTree, nil
+		}
+		return plan.NewFilter(expression.JoinAnd(conds...), f.Child), transform.NewTree, nil
+	})
+	if err != nil || same {
+		return exists, false, err
+	}
+	return plan.NewExistsSubquery(exists.Query.WithQuery(q)), true, nil
+}
+
+// correlated says whether an expression is about one of the outer columns.
+func correlated(e gms.Expression, outer gms.ColSet) bool {
+	return transform.InspectExpr(e, func(e gms.Expression) bool {
+		gf, ok := e.(*expression.GetField)
+		return ok && outer.Contains(gf.Id())
+	})
+}
+
+// exactPredicates makes those of conds that compare outer columns with columns of
+// other types exact, and never NULL.
+func exactPredicates(conds []gms.Expression, outer gms.ColSet) ([]gms.Expression, bool) {
+	changed := false
+	for i, c := range conds {
+		switch c.(type) {
+		case *expression.Equals, *expression.NullSafeEquals:
+		default:
+			continue
+		}
+		if !correlated(c, outer) {
+			continue
+		}
+		if own, ok := exactComparison(c, false); ok {
+			conds[i], changed = &isTrue{expression.UnaryExpression{Child: own}}, true
+		}
+	}
+	return conds, changed
 }
 
 // withoutNulls makes those of conds that are about outer columns never NULL.
@@ -98,10 +103,6 @@ func withoutNulls(conds []gms.Expression, outer gms.ColSet) ([]gms.Expression, b
 	}
 	var out []gms.Expression
 	for _, c := range conds {
-		correlated := transform.InspectExpr(c, func(e gms.Expression) bool {
-			gf, ok := e.(*expression.GetField)
-			return ok && outer.Contains(gf.Id())
-		})
 		columns := transform.InspectExpr(c, func(e gms.Expression) bool {
 			_, ok := e.(*expression.GetField)
 			return ok
@@ -110,7 +111,7 @@ func withoutNulls(conds []gms.Expression, outer gms.ColSet) ([]gms.Expression, b
 		if eq, ok := c.(*expression.Equals); ok && !eq.IsNullable() {
 			done = true // of keys that are never NULL
 		}
-		if !correlated && columns || done {
+		if !correlated(c, outer) && columns || done {
 			out = append(out, c)
 			continue
 		}

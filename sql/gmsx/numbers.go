@@ -143,3 +143,39 @@ func textNumber(ctx *gms.Context, s string) float64 {
 	}
 	return f
 }
+
+// Integer returns a value of one of the engine's types that are kept as an
+// integer: those of numbers, BOOLEAN, and TIME in microseconds. A BIGINT UNSIGNED
+// beyond 1<<63 is negative. ok is false for all others.
+func Integer(x any) (n int64, ok bool) {
+	switch x := x.(type) {
+	case int64:
+		return x, true
+	case int32:
+		return int64(x), true
+	case int16:
+		return int64(x), true
+	case int8:
+		return int64(x), true
+	case int:
+		return int64(x), true
+	case uint64:
+		return int64(x), true
+	case uint32:
+		return int64(x), true
+	case uint16:
+		return int64(x), true
+	case uint8:
+		return int64(x), true
+	case uint:
+		return int64(x), true
+	case types.Timespan:
+		return int64(x), true
+	case bool:
+		if x {
+			return 1, true
+		}
+		return 0, true
+	}
+	return 0, false
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/dolthub/vitess/go/sqltypes"
 	"github.com/shopspring/decimal"
 
+	"weir/sql/gmsx"
 	"weir/views/column"
 	"weir/views/partial"
 )
@@ -114,40 +115,6 @@ func weigher(c gms.CollationID) func(string) string {
 	}
 }
 
-// integer is an integer of any of the engine's types.
-func integer(x any) (int64, bool) {
-	switch n := x.(type) {
-	case int64:
-		return n, true
-	case int32:
-		return int64(n), true
-	case int16:
-		return int64(n), true
-	case int8:
-		return int64(n), true
-	case int:
-		return int64(n), true
-	case uint64:
-		return int64(n), true
-	case uint32:
-		return int64(n), true
-	case uint16:
-		return int64(n), true
-	case uint8:
-		return int64(n), true
-	case uint:
-		return int64(n), true
-	case types.Timespan:
-		return int64(n), true
-	case bool:
-		if n {
-			return 1, true
-		}
-		return 0, true
-	}
-	return 0, false
-}
-
 // unwrap returns a value that the engine keeps elsewhere.
 func unwrap(ctx context.Context, x any) (any, error) {
 	if w, ok := x.(gms.AnyWrapper); ok {
@@ -165,10 +132,10 @@ func (k *kind) value(ctx context.Context, x any) (v column.Value, err error) {
 	switch k.class {
 	case classInt:
 		v.Kind = column.Int
-		v.I, ok = integer(x)
+		v.I, ok = gmsx.Integer(x)
 	case classUint:
 		v.Kind = column.Uint
-		v.I, ok = integer(x)
+		v.I, ok = gmsx.Integer(x)
 	case classFloat:
 		v.Kind = column.Float
 		switch f := x.(type) {

@@ -410,7 +410,7 @@ func (ed *editor) SetAutoIncrementValue(ctx *gms.Context, v uint64) error {
 			if err != nil {
 				return tx.store.damaged(e.def, key)
 			}
-			if n, ok := integer(row[0]); ok && n > 0 && uint64(n) >= v {
+			if n, ok := gmsx.Integer(row[0]); ok && n > 0 && uint64(n) >= v {
 				v = uint64(n) + 1
 			}
 			return nil
