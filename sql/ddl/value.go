@@ -140,17 +140,6 @@ func bytePower(unit string) int {
 	return -1
 }
 
-// FormatBytes writes a size so that ParseBytes reads it back exactly, in the
-// largest unit that divides it.
-func FormatBytes(n int64) string {
-	power := 0
-	for n != 0 && n%1024 == 0 {
-		n /= 1024
-		power++
-	}
-	return strconv.FormatInt(n, 10) + strings.TrimPrefix(byteUnits[power:power+1]+"B", "BB")
-}
-
 // A quantity is a number without sign: whole + part/scale.
 type quantity struct{ whole, part, scale uint64 }
 
