@@ -28,9 +28,10 @@ var mayImport = map[string][]string{
 	// The domain: it knows no other part.
 	"views": {
 		"views", "go.etcd.io/bbolt", "github.com/valyala/fastjson", "github.com/cespare/xxhash",
-		"github.com/shopspring/decimal", "github.com/itchyny/timefmt-go", "golang.org/x/sync", "internal/fault",
+		"github.com/shopspring/decimal", "github.com/itchyny/timefmt-go", "golang.org/x/sync", "internal/fault", "internal/pages",
 	},
 	"internal/fault": {},
+	"internal/pages": {},
 	"views/column":   {"github.com/shopspring/decimal", "github.com/valyala/fastjson"},
 	"views/partial": {
 		"views/column", "github.com/axiomhq/hyperloglog", "github.com/DataDog/sketches-go",
@@ -48,7 +49,7 @@ var mayImport = map[string][]string{
 		"github.com/shopspring/decimal", "golang.org/x/sync",
 	},
 	"sql/tables": {
-		"sql/gmsx", "views/column", "views/partial", "internal/fault",
+		"sql/gmsx", "views/column", "views/partial", "internal/fault", "internal/pages",
 		"github.com/dolthub", "go.etcd.io/bbolt", "github.com/shopspring/decimal",
 	},
 	"sql/ddl": {},

@@ -3,6 +3,7 @@ package views_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -563,4 +564,36 @@ func TestRefreshOfADamagedHeader(t *testing.T) {
 		t.Error(err)
 	}
 	eventually(t, "the damaged file to go", one)
+}
+
+// TestPagesThatLeadBack has pages of a view's file lead to themselves, which
+// bbolt follows until the process ends, and expects the view to be built again.
+func TestPagesThatLeadBack(t *testing.T) {
+	broker := &logtest.Memory{}
+	dir := counted(t, broker)
+	path := viewFile(t, dir)
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var branches []int
+	for id := 2; id < len(used(file))/4096; id++ {
+		if page := file[id*4096:]; binary.NativeEndian.Uint64(page) == uint64(id) && page[8] == 1 && page[9] == 0 {
+			branches = append(branches, id)
+			for i := range int(binary.NativeEndian.Uint16(page[10:])) {
+				binary.NativeEndian.PutUint64(page[16+i*16+8:], uint64(id))
+			}
+		}
+	}
+	if len(branches) == 0 {
+		t.Fatal("the file has no branch pages: the test tests nothing")
+	}
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e, said := reopenLoud(t, dir, broker)
+	rightInTheEnd(t, "pages that lead back", func() error { return answer(e, 3) })
+	if !strings.Contains(said.String(), "its pages are not a tree") {
+		t.Errorf("weir said nothing of it:\n%s", said)
+	}
 }

@@ -239,6 +239,9 @@ const verifyChunk = 10_000
 // verify reads everything that the file says of the view, and returns errDamaged
 // where it is not what was written.
 func (s *store) verify(ctx context.Context) error {
+	if err := s.notice(s.db.View(checkPages)); err != nil {
+		return err
+	}
 	return s.read(func(tx *bolt.Tx, m *storeMeta) error {
 		n := 0
 		for _, r := range m.rowsets() {

@@ -13,6 +13,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"weir/internal/pages"
 	"weir/views/partial"
 )
 
@@ -161,6 +162,9 @@ func openBolt(path string, opts *bolt.Options) (db *bolt.DB, err error) {
 		if err == nil && info.Size() < tx.Size() {
 			err = fmt.Errorf("open %s: %w: it is cut short: %d bytes of %d", path, errDamaged, info.Size(), tx.Size())
 		}
+		if err == nil {
+			err = checkPages(tx)
+		}
 		return err
 	})
 	if err != nil {
@@ -168,6 +172,23 @@ func openBolt(path string, opts *bolt.Options) (db *bolt.DB, err error) {
 		return nil, err
 	}
 	return db, nil
+}
+
+// checkPages returns errDamaged where following the pages that tx sees would not
+// come to an end.
+func checkPages(tx *bolt.Tx) error {
+	f, err := os.Open(tx.DB().Path())
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	err = pages.File{
+		ReaderAt: f, PageSize: tx.DB().Info().PageSize, Size: tx.Size(), Root: uint64(tx.Cursor().Bucket().Root()), Leaves: true,
+	}.Check()
+	if errors.Is(err, pages.ErrNoTree) {
+		return fmt.Errorf("open %s: %w: %w", tx.DB().Path(), errDamaged, err)
+	}
+	return err
 }
 
 // errDamaged says that a file does not hold what weir has written to it.

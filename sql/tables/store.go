@@ -20,6 +20,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"weir/internal/pages"
 	"weir/sql/gmsx"
 )
 
@@ -89,6 +90,22 @@ func Open(path string) (*Store, error) {
 	return s, nil
 }
 
+// checkPages returns errDamaged where following the pages of the file would not
+// come to an end. It looks at no leaf: there may be many, and rows have
+// checksums.
+func (s *Store) checkPages(tx *bolt.Tx) error {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	err = pages.File{ReaderAt: f, PageSize: s.db.Info().PageSize, Size: tx.Size(), Root: uint64(tx.Cursor().Bucket().Root())}.Check()
+	if errors.Is(err, pages.ErrNoTree) {
+		return fmt.Errorf("the file %w: %w", errDamaged, err)
+	}
+	return err
+}
+
 func (s *Store) open() (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -110,6 +127,9 @@ func (s *Store) open() (err error) {
 	err = s.db.View(func(tx *bolt.Tx) error {
 		if info.Size() < tx.Size() {
 			return fmt.Errorf("the file %w: %d bytes of %d", errDamaged, info.Size(), tx.Size())
+		}
+		if err := s.checkPages(tx); err != nil {
+			return err
 		}
 		return cat.load(tx)
 	})
