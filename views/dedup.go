@@ -51,6 +51,11 @@ type dedup struct {
 	savedSeen   uint64
 	savedChunks int // of repeats, but for the last of these, which may have grown
 	savedAt     time.Time
+	gone        [][]byte // keys of chunks of repeats that it still has, and should not
+
+	// When the log was asked last where it begins, and what it said.
+	askedAt time.Time
+	begins  uint64
 }
 
 // A dedupState says how far events were judged.
@@ -79,6 +84,11 @@ var dedupIDsMax = 4 << 20
 // what came since is judged again after a crash, and looked at by the views,
 // which takes far less time than it has taken to come.
 const dedupSaveInterval = time.Second
+
+// forgetInterval is how long after the log has dropped repeats they are
+// forgotten: longer than whoever reads the log for a view holds what it has
+// read before it leaves out the repeats.
+const forgetInterval = time.Hour
 
 // idChunk is how many ids are one value in the file: three pages with what
 // bbolt adds. The last of them is written again with each commit.
@@ -344,6 +354,36 @@ func (d *dedup) first(letters []DeadLetter) []DeadLetter {
 	return slices.DeleteFunc(letters, func(l DeadLetter) bool { return d.repeats.has(l.Seq) })
 }
 
+// forget drops the repeats that the log no longer has, and has not had for
+// forgetInterval. It belongs to the committer.
+func (d *dedup) forget(ctx context.Context, log Log) error {
+	if d == nil || time.Since(d.askedAt) < forgetInterval {
+		return nil
+	}
+	d.askedAt = time.Now()
+	st, err := log.State(ctx)
+	if err != nil {
+		return err
+	}
+	d.forgetBelow(d.begins)
+	d.begins = st.First
+	return nil
+}
+
+// forgetBelow drops chunks of repeats, all of which are below first. The next
+// save takes them out of the file.
+func (d *dedup) forgetBelow(first uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := 0
+	for n < d.savedChunks-1 && d.repeats.chunks[n].to < first { // the last may grow
+		d.gone = append(d.gone, key64(d.repeats.chunks[n].from))
+		n++
+	}
+	d.repeats.chunks = slices.Delete(d.repeats.chunks, 0, n)
+	d.savedChunks -= n
+}
+
 // commit writes what was found since the last time, unless that is a moment ago.
 func (d *dedup) commit() error {
 	if d == nil {
@@ -393,6 +433,11 @@ func (d *dedup) save() error {
 					return err
 				}
 			}
+			for _, key := range d.gone {
+				if err := b.Delete(key); err != nil {
+					return err
+				}
+			}
 			return putDedupMeta(tx, m)
 		})
 	})
@@ -400,7 +445,7 @@ func (d *dedup) save() error {
 		return err
 	}
 	fault.Crash("dedup.after")
-	d.savedIDs, d.savedSeen, d.savedChunks = m.Next, m.Seen, known+len(repeats)
+	d.savedIDs, d.savedSeen, d.savedChunks, d.gone = m.Next, m.Seen, known+len(repeats), nil
 	return nil
 }
 

@@ -392,6 +392,14 @@ func TestDedupFileOfAnotherLog(t *testing.T) {
 	}
 }
 
+// A firstLog is a log that begins somewhere.
+type firstLog struct {
+	sliceLog
+	first uint64
+}
+
+func (l *firstLog) State(context.Context) (LogState, error) { return LogState{First: l.first}, nil }
+
 // TestDedupForgetsInTheFile shows that ids that are forgotten, and repeats that
 // the log no longer has, do not stay in the file.
 func TestDedupForgetsInTheFile(t *testing.T) {
@@ -413,6 +421,38 @@ func TestDedupForgetsInTheFile(t *testing.T) {
 			}
 		}
 	}
+	// While it runs, an hour after the log has dropped them, and not before.
+	first := &firstLog{sliceLog: log, first: 10_000}
+	for range 2 {
+		if err := d.forget(t.Context(), first); err != nil {
+			t.Fatal(err)
+		}
+		if !d.repeats.has(4) {
+			t.Fatal("what the log has just dropped is forgotten")
+		}
+	}
+	first.first = 20_000
+	d.askedAt = d.askedAt.Add(-forgetInterval)
+	if err := d.forget(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	last := Record{Seq: 40_001, Time: 40_001, ID: "last"}
+	log.records = append(log.records, last)
+	d.take([]Record{last}, &column.Batch{Len: 1})
+	if err := d.save(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(d.repeats.chunks); d.repeats.has(4) || !d.repeats.has(10_000) || n > 30_000/4/repeatChunkRanges+2 {
+		t.Errorf("%d chunks of repeats are in memory", n)
+	}
+	known := &dedup{db: d.db, window: 1000}
+	if err := known.load(t.Context(), log, log.id()); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.EqualFunc(known.repeats.chunks, d.repeats.chunks, func(a, b repeatChunk) bool { return a.seqRange == b.seqRange }) || known.repeats.count != 10_000 {
+		t.Error("the file does not have what is in memory")
+	}
+
 	id := log.id()
 	id.First = 30_000
 	again := &dedup{db: d.db, window: 1000}

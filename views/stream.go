@@ -341,6 +341,9 @@ func (s *Stream) commitLoop(ctx context.Context) {
 			case <-changed:
 			}
 		}
+		if err := s.dedup.forget(ctx, s.log); err != nil && ctx.Err() == nil {
+			s.eng.log.Warn("cannot find out which repeats the log no longer has", "stream", s.Def.Name, "error", err)
+		}
 		start := time.Now()
 		committed, all = s.commit()
 		pause := max(flushIntervalMin, flushShare*time.Since(start))
