@@ -231,24 +231,40 @@ func TestCrashDuringRecompute(t *testing.T) {
 			compare(t, v.name+ending, answers(t, b.d.name, "q03_channel"), got, nil)
 		}
 		// What the kill has cut short goes on.
-		for b.c.value(ctx, "SELECT COUNT(*) FROM weir.jobs WHERE state = 'running'") != "0" {
-			time.Sleep(5 * time.Millisecond)
-		}
+		b.until(ctx, "a job still runs", func() bool {
+			return b.c.value(ctx, "SELECT COUNT(*) FROM weir.jobs WHERE state = 'running'") == "0"
+		})
 		columns = len(b.c.rows(ctx, "SELECT * FROM "+v.name+" LIMIT 1")[0])
 		if running := b.c.rows(ctx, "SELECT * FROM weir.batch_runs WHERE state NOT IN ('done', 'failed')"); len(running) != 0 {
 			t.Errorf("runs that the kill ended are not over: %q", running)
 		}
 	}
 	for _, ending := range []string{"", kappa} {
-		left := b.files(v.name + ending)
-		for ; len(left) > 2 && ctx.Err() == nil; left = b.files(v.name + ending) {
-			time.Sleep(5 * time.Millisecond) // until nobody can read the one that was replaced
-		}
+		var left []string
+		b.until(ctx, "the file of a version that was replaced is kept", func() bool { // until nobody can read it
+			left = b.files(v.name + ending)
+			return len(left) <= 2
+		})
 		if len(left) < 1 || len(left) > 2 {
 			t.Errorf("the files of %s are %v, want one, and perhaps that of the version before", v.name+ending, left)
 		}
 	}
 	b.how()
+}
+
+// until asks again and again whether the server has come to a state, and fails
+// the test with what holds until then if it does not.
+func (b *saboteur) until(ctx context.Context, holds string, done func() bool) {
+	b.t.Helper()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			b.t.Fatalf("%s: %v", holds, context.Cause(ctx))
+		case <-again.C:
+		}
+	}
 }
 
 // TestCrashAroundStreams kills the server while it makes and drops a stream.

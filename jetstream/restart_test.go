@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -108,19 +109,19 @@ func TestStoppedServerIsStartedAgain(t *testing.T) {
 	s := open(t, Config{})
 	mustCreate(t, s, "a")
 	mustPublish(t, s, "a", 10)
+	back := s.reconnected()
 	if err := s.ns.Load().DisableJetStream(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); ; {
-		if seq, err := s.Publish(t.Context(), "a", events(1)); err == nil {
-			if seq != 11 {
-				t.Errorf("the next sequence is %d, want 11", seq)
-			}
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the server is not started again")
-		}
-		time.Sleep(50 * time.Millisecond)
+	select {
+	case <-back: // which no server lets it while one is started
+	case <-time.After(time.Minute):
+		t.Fatal("the server is not started again")
+	}
+	for s.cannotWrite() != nil {
+		runtime.Gosched() // the watch is about to say that it can
+	}
+	if seq, err := s.Publish(t.Context(), "a", events(1)); err != nil || seq != 11 {
+		t.Errorf("the next sequence is %d, want 11: %v", seq, err)
 	}
 }
