@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -141,11 +142,65 @@ func (v *View) verify(ctx context.Context) {
 	}
 }
 
-// checkWhole logs that the log has lost events from its middle. Weir's logs
-// lose nothing there but to damage.
-func (s *Stream) checkWhole() {
-	if st := s.id; st.Messages > 0 && st.Messages < st.Last-st.First+1 {
-		s.eng.log.Error("the log of a stream has lost events to damage: views keep what they have counted of them",
-			"stream", s.Def.Name, "missing", st.Last-st.First+1-st.Messages, "first_seq", st.First, "last_seq", st.Last)
+// logCheckInterval is how often the logs are looked at while weir runs.
+var logCheckInterval = 2 * time.Second
+
+// watchLogs looks whether the logs are still those that views are computed
+// from, until ctx is done. A log is read anew from its files where the server
+// that has it was started again in place, as after a full disk.
+func (e *Engine) watchLogs(ctx context.Context) {
+	for {
+		sleep(ctx, logCheckInterval)
+		if ctx.Err() != nil {
+			return
+		}
+		e.mu.RLock()
+		streams := make([]*Stream, 0, len(e.streams))
+		for _, entry := range e.streams {
+			streams = append(streams, entry.Stream)
+		}
+		e.mu.RUnlock()
+		for _, s := range streams {
+			s.checkLog(ctx)
+		}
 	}
+}
+
+// checkLog says when the log has lost events, and fails the views where it no
+// longer has what they have applied last: those sequences will be other events.
+func (s *Stream) checkLog(ctx context.Context) {
+	applied := s.Applied()
+	st, err := s.log.State(ctx)
+	if err != nil {
+		return // whoever reads it says so
+	}
+	switch {
+	case !st.Created.Equal(s.id.Created):
+		err = fmt.Errorf("the log is another one: made at %s", st.Created)
+	case st.Last < applied:
+		err = fmt.Errorf("the log ends at sequence %d, but the view has applied %d", st.Last, applied)
+	default:
+		s.checkWhole(st)
+		return
+	}
+	s.applyMu.Lock()
+	list := slices.Clone(s.views)
+	s.applyMu.Unlock()
+	for _, v := range list {
+		v.fail(fmt.Errorf("%w; start weir again, which builds the view from the log as it is then", err))
+	}
+}
+
+// checkWhole logs that the log has lost events from its middle, when it has lost
+// more than before. Weir's logs lose nothing there but to damage.
+func (s *Stream) checkWhole(st LogState) {
+	if st.Messages == 0 || st.Messages >= st.Last-st.First+1 {
+		return
+	}
+	missing := st.Last - st.First + 1 - st.Messages
+	if missing > s.missing {
+		s.eng.log.Error("the log of a stream has lost events to damage: views keep what they have counted of them",
+			"stream", s.Def.Name, "missing", missing, "first_seq", st.First, "last_seq", st.Last)
+	}
+	s.missing = missing
 }

@@ -421,6 +421,43 @@ func TestLogIsNotThatOfTheView(t *testing.T) {
 	}
 }
 
+// TestLogChangesUnderARunningView changes the log as a restart of its server in
+// place can, and expects weir to say so at once, and no answer that the log does
+// not bear out.
+func TestLogChangesUnderARunningView(t *testing.T) {
+	views.SetLogCheckInterval(t, time.Millisecond)
+	for name, change := range map[string]struct {
+		do   func(b *logtest.Memory)
+		says string
+		n    int64 // what each key counts, 0 where the view is failed
+		then int64 // and after a start
+	}{
+		"its tail is lost":                {func(b *logtest.Memory) { b.Truncate("s", longReadKeys) }, "the log ends at sequence 1000, but the view has applied 3000", 0, 1},
+		"it is another":                   {func(b *logtest.Memory) { b.Replace("s") }, "the log is another one", 0, 0},
+		"it lost an event that it counts": {func(b *logtest.Memory) { b.Drop("s", 500) }, "the log of a stream has lost events to damage", 3, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			broker := &logtest.Memory{}
+			dir := counted(t, broker)
+			e, said := reopenLoud(t, dir, broker)
+			rightInTheEnd(t, "before", func() error { return answer(e, 3) })
+			change.do(broker)
+			eventually(t, "weir to say so", func() (string, bool) { return said.String(), strings.Contains(said.String(), change.says) })
+			if err := answer(e, change.n); (change.n == 0) != errors.Is(err, views.ErrFailed) || change.n > 0 && err != nil {
+				t.Errorf("then the view answers: %v", err)
+			}
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if change.then == 0 {
+				return
+			}
+			again := reopen(t, dir, broker)
+			rightInTheEnd(t, "after a start", func() error { return answer(again, change.then) })
+		})
+	}
+}
+
 // TestDamageOverATrimmedLog shows that a view whose file is damaged, and whose
 // events the log has dropped, is failed with the way out.
 func TestDamageOverATrimmedLog(t *testing.T) {

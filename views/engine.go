@@ -118,6 +118,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	e.wg.Go(func() { e.scrub(e.ctx) })
+	e.wg.Go(func() { e.watchLogs(e.ctx) })
 	e.wg.Go(func() { e.kept.sweep(e.ctx) })
 	return e, nil
 }
@@ -222,7 +223,7 @@ func (e *Engine) addStream(ctx context.Context, def *StreamDef, log Log) (*strea
 	if s.id, err = log.State(ctx); err != nil {
 		return nil, err
 	}
-	s.checkWhole()
+	s.checkWhole(s.id)
 	if err := e.openStreamFile(ctx, s); err != nil {
 		return nil, fmt.Errorf("stream %s: %w", def.Name, err)
 	}

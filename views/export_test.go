@@ -3,6 +3,7 @@ package views
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -16,6 +17,13 @@ func SetComputeWorkers(t *testing.T, n int) {
 
 // Detach is what becomes of a snapshot that is read for long.
 func (s *Snapshot) Detach() { s.detach() }
+
+// SetLogCheckInterval makes engines that are opened now look at their logs so often.
+func SetLogCheckInterval(t *testing.T, d time.Duration) {
+	old := logCheckInterval
+	logCheckInterval = d
+	t.Cleanup(func() { logCheckInterval = old })
+}
 
 // SetBuildChunk makes builds commit after n events.
 func SetBuildChunk(t *testing.T, n uint64) {

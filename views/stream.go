@@ -30,6 +30,9 @@ type Stream struct {
 	log  Log
 	id   LogState // as it was when the stream was opened: Created counts
 	dead *deadStore
+	// missing is how many sequences the log lacked in its middle when it was
+	// looked at last. It belongs to who opens the stream, and then to watchLogs.
+	missing uint64
 	// dedup finds the events that were sent again; nil without dedup_window.
 	dedup *dedup
 
