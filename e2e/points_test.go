@@ -164,7 +164,7 @@ func (l *ledger) met(ctx context.Context, o *op, env string) {
 	for _, s := range o.setup {
 		l.c.exec(ctx, s)
 	}
-	before := l.there(ctx, o)
+	before, runs := l.there(ctx, o), l.fullRuns(ctx)
 	arm := env
 	if strings.HasPrefix(env, "recover.created") { // a start has something to do
 		l.leave(ctx, "create.logged=crash:1", o.run)
@@ -176,6 +176,9 @@ func (l *ledger) met(ctx context.Context, o *op, env string) {
 		l.t.Fatalf("%s: the server died by itself: %v", what, died)
 	}
 	l.settled(ctx)
+	if n := l.fullRuns(ctx); n > runs+1 {
+		l.t.Errorf("%s: weir.batch_runs has %d runs of kind full, and had %d before", what, n, runs)
+	}
 	now, want := l.there(ctx, o), o.after
 	if want == "" {
 		want = before
@@ -235,6 +238,12 @@ func (l *ledger) settled(ctx context.Context) {
 	if rows := l.c.rows(ctx, "SELECT * FROM weir.batch_runs WHERE state NOT IN ('done', 'failed')"); len(rows) > 0 {
 		l.t.Errorf("runs that the crash ended are not over: %q", rows)
 	}
+}
+
+// fullRuns is how many of t there were.
+func (l *ledger) fullRuns(ctx context.Context) uint64 {
+	l.t.Helper()
+	return number(l.t, l.c.value(ctx, "SELECT COUNT(*) FROM weir.batch_runs WHERE view = 't' AND kind = 'full'"))
 }
 
 // there is what an op is about, as a client sees it.

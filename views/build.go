@@ -451,9 +451,16 @@ func (v *View) takeOver(b *build, at, was uint64, started time.Time) error {
 	}
 	return v.store.update(func(tx *bolt.Tx, m *storeMeta) (err error) {
 		br := BatchRun{View: v.Def().Name, Kind: RunFull, State: StateDone, Attempt: 1, From: 1, To: at, Events: at - m.Gaps, Started: started, Finished: v.eng.clock.Now()}
-		if br.ID, err = v.eng.nextRunID(); err != nil {
+		if m.Built != 0 { // a stop came behind this, and the build has gone on
+			before, _, err := getRun(tx, m.Built)
+			if err != nil {
+				return err
+			}
+			br.ID, br.Note = m.Built, before.Note
+		} else if br.ID, err = v.eng.nextRunID(); err != nil {
 			return err
 		}
+		m.Built = br.ID
 		if br.Rows = m.BatchRows; v.Def().Mode == Kappa {
 			br.Rows = m.open().Rows
 		}

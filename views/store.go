@@ -74,6 +74,7 @@ type storeMeta struct {
 	CutGaps   uint64    // Gaps as they were at the cut
 	LastBatch time.Time // when the last batch run began, from which the interval counts
 	Retry     uint64    // the batch run that failed and is to be tried again, or 0
+	Built     uint64    `json:",omitempty"` // the batch run that the build of this version was, or 0
 
 	Epochs     []epoch // that serve, oldest first; the last is open
 	Retired    []epoch // that batch has covered and v_speed still shows, oldest first
