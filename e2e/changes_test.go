@@ -19,6 +19,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"weir/internal/fault"
 )
 
 const (
@@ -80,6 +82,11 @@ func TestChanges(t *testing.T) {
 	p.pause = 50 * time.Microsecond
 	done := make(chan error, 1)
 	go func() { done <- p.publish(ctx, events) }()
+	// By the fourth, a commit has noted what was sent: the next start finds the
+	// rest in the log.
+	for _, at := range []string{"changes.read=crash:4", "changes.sent=crash:4", "changes.found=crash:1"} {
+		dieAt(ctx, t, s, at)
+	}
 	for range *crashes {
 		select {
 		case <-time.After(time.Duration(choose.Int64N(int64(600 * time.Millisecond)))):
@@ -111,6 +118,26 @@ func TestChanges(t *testing.T) {
 		}
 	}
 	checkChanges(ctx, t, p, counts)
+}
+
+// dieAt has the server end at a crash point that it comes to by itself, and
+// starts it again.
+func dieAt(ctx context.Context, t *testing.T, s *server, env string) {
+	t.Helper()
+	s.kill()
+	if s.launch(ctx, fault.Variable+"="+env) {
+		p, err := s.running(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-p.logDone:
+		case <-ctx.Done():
+			t.Fatalf("the server does not come to %s", env)
+		}
+	}
+	s.kill()
+	s.start(ctx)
 }
 
 func sameRows(a, b [][]string) bool {

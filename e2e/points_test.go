@@ -114,7 +114,7 @@ func opFor(t *testing.T, point string, choose *rand.Rand) (*op, int) {
 // is left behind.
 func TestCrashPoints(t *testing.T) {
 	points := slices.DeleteFunc(slices.Clone(fault.CrashPoints), func(p string) bool {
-		return strings.HasPrefix(p, "tables.") // TestCrashDuringTables comes there
+		return strings.HasPrefix(p, "tables.") || strings.HasPrefix(p, "changes.") // TestCrashDuringTables and TestChanges come there
 	})
 	if *visits > 0 {
 		points = slices.Repeat(points, *visits)

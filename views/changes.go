@@ -17,6 +17,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"weir/internal/fault"
 	"weir/views/column"
 	"weir/views/partial"
 )
@@ -194,6 +195,7 @@ func (c *changes) catchUp(ctx context.Context, at, to uint64) error {
 		if r.gaps > 0 {
 			return c.send(ctx, All) // which rows the lost events have changed is not known
 		}
+		fault.Crash("changes.found")
 		if err := c.sendKeys(ctx, r.table); err != nil {
 			return err
 		}
@@ -237,7 +239,12 @@ func (c *changes) send(ctx context.Context, ranges []Range) error {
 			if err != nil || len(msgs) == 0 {
 				return err
 			}
-			return c.view.eng.broker.Send(ctx, msgs)
+			fault.Crash("changes.read")
+			if err := c.view.eng.broker.Send(ctx, msgs); err != nil {
+				return err
+			}
+			fault.Crash("changes.sent")
+			return nil
 		})
 		if err != nil {
 			return err

@@ -10,6 +10,10 @@ var CrashPoints = []string{
 	// The dead letters of a stream, and its message ids.
 	"dead.before", "dead.after", "dedup.before", "dedup.after",
 
+	// Changed rows: they are read, and sent; or what a stop has left of them is
+	// found in the log.
+	"changes.read", "changes.sent", "changes.found",
+
 	// A batch run: its epoch is closed and its range written down; its rows are
 	// computed; they are written and the cut is moved. Or it has failed.
 	"batch.begun", "batch.computed", "batch.written", "batch.failing", "batch.failed",
