@@ -19,7 +19,7 @@ var mayImport = map[string][]string{
 	"": {"server", "internal/demo", "internal/load", "internal/shell", "github.com/alecthomas/kong", "github.com/go-sql-driver/mysql"},
 
 	// It wires the parts, and is alone in knowing them all.
-	"server": {"jetstream$", "views$", "sql$", "github.com/gofrs/flock", "golang.org/x/sync"},
+	"server": {"jetstream$", "views$", "sql$", "github.com/gofrs/flock", "github.com/prometheus/client_golang", "golang.org/x/sync"},
 
 	// The log.
 	"jetstream":           {"views$", "github.com/minio/highwayhash", "github.com/nats-io"},

@@ -26,7 +26,7 @@ func (b *bench) deliveries(ctx context.Context, f *result.File) error {
 			}
 			events := in.Events
 			if p.env == "always" {
-				events /= slower
+				events = synced(events)
 			}
 			took, err := b.weirSpeed(ctx, b.Program[0], in, path, create, events, "WEIR_DURABILITY="+p.env)
 			if err != nil {

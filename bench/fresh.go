@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"weir/bench/peer"
@@ -60,8 +61,11 @@ func (b *bench) fresh(ctx context.Context, f *result.File) error {
 		create = append(create, v.Create(in.Workload, ""))
 	}
 	for range b.Rounds {
-		most, err := b.weirSpeed(ctx, b.Program[0], in, path, create, in.Events)
-		if err != nil {
+		var most speed
+		if err := b.quietly(func() (err error) {
+			most, err = b.weirSpeed(ctx, b.Program[0], in, path, create, in.Events)
+			return err
+		}); err != nil {
 			return err
 		}
 		most.add(f, result.Figure{Workload: in.Name, Contender: "weir", How: "as fast as it goes", Durability: soonSynced})
@@ -90,53 +94,95 @@ func (b *bench) freshRound(ctx context.Context, f *result.File, in *work.Input, 
 	if err := w.Wait(ctx, in.Stream, in.Events); err != nil {
 		return err
 	}
-	shares, took := []int{25, 50, 80}, freshFor
+	shares, took := b.Shares, freshFor
 	if b.brief {
 		shares, took = []int{50}, freshForBrief
 	}
 	for _, share := range shares {
 		rate := int64(most * float64(share) / 100)
 		for _, l := range loads {
-			before, err := newest(ctx, w)
-			if err != nil {
-				return err
+			if !strings.Contains(l.name, b.Only) {
+				continue
 			}
-			begin := time.Now()
-			beside, stop := context.WithCancel(ctx)
-			ended := make(chan error, 1)
-			go func() {
-				if l.beside == nil {
-					ended <- nil
-					return
-				}
-				ended <- l.beside(b, beside, w)
-			}()
-			waits, acks, err := follow(ctx, w, publishFlags{URL: w.NATS, Subject: in.Stream, File: path, Count: int64(took.Seconds() * float64(rate)), Rate: rate})
-			during, failed := replayedSince(ctx, w, before)
-			lasted := time.Since(begin).Seconds()
-			stop()
-			if err := errors.Join(err, failed, <-ended); err != nil {
+			var c freshCell
+			if err := b.quietly(func() (err error) {
+				c, err = l.measure(b, ctx, w, publishFlags{URL: w.NATS, Subject: in.Stream, File: path, Count: int64(took.Seconds() * float64(rate)), Rate: rate})
+				return err
+			}); err != nil {
 				return fmt.Errorf("%s at %d %%: %w", l.name, share, err)
 			}
 			fig := result.Figure{
 				Workload: in.Name, Contender: "weir", How: fmt.Sprintf("%s, at %d %%", l.name, share), Durability: soonSynced, Unit: "ms",
-				Note: fmt.Sprintf("%s events/s, %d samples", work.Thousands(rate), len(waits)),
+				Note: fmt.Sprintf("%s events/s, %d samples", work.Thousands(rate), len(c.waits)),
 			}
 			for _, m := range []struct {
 				name   string
 				values []float64
 				at     float64
-			}{{"ack to SELECT p50", waits, 0.5}, {"ack to SELECT p99", waits, 0.99}, {"publish to ack p50", acks, 0.5}, {"publish to ack p99", acks, 0.99}} {
+			}{{"ack to SELECT p50", c.waits, 0.5}, {"ack to SELECT p99", c.waits, 0.99}, {"publish to ack p50", c.acks, 0.5}, {"publish to ack p99", c.acks, 0.99}} {
 				fig.Measure = m.name
 				add(f, fig, result.Quantile(m.values, m.at))
 			}
-			if during > 0 {
+			for _, p := range []float64{0.5, 0.99} {
+				fig.Measure = fmt.Sprintf("log to readers p%.0f", 100*p)
+				add(f, fig, c.shown.Quantile(p)*1000)
+			}
+			fig.Measure = "commit p99"
+			add(f, fig, c.commits.Quantile(0.99)*1000)
+			if c.replayed > 0 {
 				fig.Measure, fig.Unit = "replays", "events/s"
-				add(f, fig, during/lasted)
+				add(f, fig, c.replayed)
 			}
 		}
 	}
 	return nil
+}
+
+// A freshCell is what was measured under one load at one rate.
+type freshCell struct {
+	waits, acks    []float64        // as follow returns them
+	shown, commits result.Histogram // seconds, as the server measured them
+	replayed       float64          // events/s
+}
+
+func (l load) measure(b *bench, ctx context.Context, w *peer.Weir, o publishFlags) (c freshCell, err error) {
+	before, err := newest(ctx, w)
+	if err != nil {
+		return c, err
+	}
+	shown, commits, err := measured(ctx, w)
+	if err != nil {
+		return c, err
+	}
+	begin := time.Now()
+	beside, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() {
+		if l.beside == nil {
+			ended <- nil
+			return
+		}
+		ended <- l.beside(b, beside, w)
+	}()
+	c.waits, c.acks, err = follow(ctx, w, o)
+	during, failed := replayedSince(ctx, w, before)
+	c.replayed = during / time.Since(begin).Seconds()
+	stop()
+	if err := errors.Join(err, failed, <-ended); err != nil {
+		return c, err
+	}
+	c.shown, c.commits, err = measured(ctx, w)
+	c.shown, c.commits = c.shown.Since(shown), c.commits.Since(commits)
+	return c, err
+}
+
+// measured returns what the server has measured of itself: how long events take
+// from the log to readers, and commits.
+func measured(ctx context.Context, w *peer.Weir) (shown, commits result.Histogram, err error) {
+	if shown, err = w.Histogram(ctx, "weir_event_shown_delay_seconds"); err == nil {
+		commits, err = w.Histogram(ctx, "weir_commit_seconds")
+	}
+	return shown, commits, err
 }
 
 // newest returns the number of the newest job.

@@ -52,13 +52,17 @@ type bench struct {
 	Out       string        `default:"out" help:"Where the JSON files go."`
 	Rows      []int         `default:"100000,1000000" help:"queries: rows of the view, several in turn."`
 	Clients   []int         `default:"1,8,64" help:"queries: how many clients ask at once, several in turn."`
-	Only      string        `help:"queries: those with this in their names."`
+	Quiet     float64       `default:"0" help:"live, fresh: measure again, ten times at most, what other programs took more than so many processors beside; 0 is never."`
+	Only      string        `help:"queries, live, fresh: those with this in their names."`
+	Shares    []int         `default:"25,50,80" help:"fresh: at how many percent of the most that the views take."`
 	Program   []string      `help:"The weir to measure; the default is built from the tree. live measures several, in turn; the others the first."`
 
 	brief bool // take a few of the ways and loads alone
 	bare  string
 	own   bool // Dir is ours to remove
 	skip  []string
+
+	others []float64 // processors that other programs took, by measurement
 }
 
 var cli struct {
@@ -183,9 +187,10 @@ func (b *bench) suite(ctx context.Context, s suite) error {
 	}
 	fmt.Printf("== %s: %s events, seed %d, %d rounds, %d cores, load %.1f before it began\n",
 		s.name, work.Thousands(b.Events), b.Seed, b.Rounds, f.Machine.Cores, f.Machine.Load)
-	b.skip = nil
+	b.skip, b.others = nil, nil
 	err := s.run(b, ctx, f)
 	f.Took, f.Skipped = time.Since(f.Started).Seconds(), b.skip
+	f.Others = b.others
 	if len(f.Figures) == 0 {
 		return err
 	}

@@ -43,13 +43,22 @@ func circumstances(f *result.File) string {
 			versions = append(versions, name+" "+version)
 		}
 	}
-	text := fmt.Sprintf("Median of %s, least and most in brackets where there are several. %s events, seed %d. %s, %d cores, %.0f GB, %s, Linux %s, %s, %s; load %.1f before it began; %s. %s.\n",
-		plural(f.Rounds, "round"), work.Thousands(f.Events), f.Seed, m.CPU, m.Cores, float64(m.Memory)/1e9, m.System, m.Kernel, m.Files, m.Go, m.Load,
+	text := fmt.Sprintf("Median of %s, least and most in brackets where there are several. %s events, seed %d. %s, %d cores, %.0f GB, %s, Linux %s, %s, %s; load %.1f before it began%s; %s. %s.\n",
+		plural(f.Rounds, "round"), work.Thousands(f.Events), f.Seed, m.CPU, m.Cores, float64(m.Memory)/1e9, m.System, m.Kernel, m.Files, m.Go, m.Load, others(f),
 		f.Started.Format("2 January 2006"), strings.Join(versions, ", "))
 	for _, note := range f.Skipped {
 		text += "Left out: " + note + ".\n"
 	}
 	return text
+}
+
+// others says what other programs took of the processors meanwhile, where that
+// was watched.
+func others(f *result.File) string {
+	if len(f.Others) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", and meanwhile other programs took %.1f of the processors, at the most %.1f", result.Quantile(f.Others, 0.5), slices.Max(f.Others))
 }
 
 func plural(n int, what string) string {

@@ -28,6 +28,8 @@ type status struct {
 	unready atomic.Pointer[string] // why the instance is not ready, or "" when it is
 	healthy atomic.Pointer[func() error]
 	ends    atomic.Pointer[Endpoints]
+	// accounts are who may ask for metrics, and know the engine; nil at first.
+	accounts atomic.Pointer[natsAccounts]
 }
 
 // wait makes the instance not ready, for the reason given.
@@ -86,6 +88,7 @@ func handler(st *status, version string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", st.serveHealth)
 	mux.HandleFunc("GET /readyz", st.serveReady)
+	mux.HandleFunc("GET /metrics", st.serveMetrics)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		st.serveHome(w, version)
 	})
@@ -124,5 +127,5 @@ func (s *status) serveHome(w http.ResponseWriter, version string) {
 	host, port, _ := net.SplitHostPort(ends.MySQL)
 	fmt.Fprintf(w, "Query     mysql -h%s -P%s -uroot analytics\n", host, port)
 	fmt.Fprintf(w, "Publish   %s\n", ends.NATS)
-	fmt.Fprintf(w, "Health    %s/healthz  %s/readyz\n", ends.HTTP, ends.HTTP)
+	fmt.Fprintf(w, "Health    %s/healthz  %s/readyz  %s/metrics\n", ends.HTTP, ends.HTTP, ends.HTTP)
 }

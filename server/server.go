@@ -270,6 +270,7 @@ func (i *Instance) startEngine(ctx context.Context, compiler *sql.Compiler, acco
 	}
 	i.push("views", func(context.Context) error { return engine.Close() })
 	accounts.open(engine)
+	i.status.accounts.Store(accounts)
 	i.startReviews(ctx, broker, accounts)
 	return engine, nil
 }

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	gosql "database/sql"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/go-sql-driver/mysql"
 	"go.uber.org/goleak"
 
 	"weir/server"
@@ -107,6 +109,57 @@ func TestHTTPWhileRunning(t *testing.T) {
 	}
 	if code, _ := get(t, i.Endpoints().HTTP+"/none"); code != http.StatusNotFound {
 		t.Errorf("GET /none: got %d, want 404", code)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	cfg := config(t.TempDir())
+	cfg.Password = "secret"
+	i := start(t, cfg)
+	db, err := gosql.Open("mysql", "root:secret@tcp("+i.Endpoints().MySQL+")/?interpolateParams=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	for _, s := range []string{
+		"CREATE STREAM clicks (n INT)", "CREATE STREAM secrets (n INT)",
+		"CREATE MATERIALIZED VIEW sums AS SELECT SUM(n) AS n FROM clicks",
+		"INSERT INTO clicks VALUES (1), (2)",
+		"CREATE USER watcher@localhost IDENTIFIED BY 'w'", "GRANT SELECT ON weir.* TO watcher@localhost", "GRANT SELECT ON analytics.clicks TO watcher@localhost",
+		"CREATE USER reader@localhost IDENTIFIED BY 'r'", "GRANT SELECT ON analytics.* TO reader@localhost",
+	} {
+		if _, err := db.ExecContext(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+	var applied int
+	if err := db.QueryRowContext(t.Context(), "SELECT WAIT_FOR_SEQ('clicks', 2, 10)").Scan(&applied); err != nil || applied != 1 {
+		t.Fatalf("not applied: %d, %v", applied, err)
+	}
+	const clicks, secrets = `weir_event_shown_delay_seconds_count{database="analytics",stream="clicks"} 2`, `stream="secrets"`
+	for login, want := range map[string]struct {
+		code int
+		has  []string
+		no   string
+	}{
+		"":          {http.StatusUnauthorized, nil, "weir_event"},
+		"root:x":    {http.StatusUnauthorized, nil, "weir_event"},
+		"reader:r":  {http.StatusForbidden, []string{"GRANT SELECT ON weir.*"}, "weir_event"},
+		"watcher:w": {http.StatusOK, []string{clicks, "go_goroutines"}, secrets},
+		"root:secret": {http.StatusOK, []string{
+			clicks, secrets, `weir_stream_applied_sequence{database="analytics",stream="clicks"} 2`, "process_cpu_seconds_total",
+		}, "no such thing"},
+	} {
+		url := strings.Replace(i.Endpoints().HTTP, "//", "//"+login+"@", 1) + "/metrics"
+		code, body := get(t, url)
+		if code != want.code || strings.Contains(body, want.no) {
+			t.Errorf("as %q: got %d, want %d without %s:\n%s", login, code, want.code, want.no, body)
+		}
+		for _, has := range want.has {
+			if !strings.Contains(body, has) {
+				t.Errorf("as %q: no %s in\n%s", login, has, body)
+			}
+		}
 	}
 }
 

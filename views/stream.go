@@ -49,6 +49,8 @@ type Stream struct {
 	changed chan struct{} // closed and replaced whenever state advances
 
 	followed atomic.Uint64 // last sequence that follow has seen
+
+	shown, filed, commits delays // as StreamMeter has them
 }
 
 // A readState is what all views of a stream are at one sequence: for each view,
@@ -72,6 +74,7 @@ type viewRuns struct {
 type run struct {
 	from, to  uint64
 	time      int64 // of event to, or of the last before it
+	since     int64 // of the first event; 0 where it did not come by itself
 	span      span
 	watermark int64  // of the run's events, for runs that compute made
 	gaps      uint64 // sequences in the range that the log did not have
@@ -173,7 +176,9 @@ func (s *Stream) apply(recs []Record, b *column.Batch) error {
 	}
 	s.followed.Store(last.Seq)
 	s.publish(next)
-	s.eng.governor.lag.observe(time.Since(time.Unix(0, recs[0].Time)))
+	lag := time.Since(time.Unix(0, recs[0].Time))
+	s.eng.governor.lag.observe(lag)
+	s.shown.add(lag, len(recs))
 	for _, v := range s.views {
 		v.noticeAmount(next.seq)
 	}
@@ -268,7 +273,7 @@ func (v *View) apply(old viewRuns, recs []Record, b *column.Batch, d *decoder, t
 	for recs[first].Seq <= at {
 		first++
 	}
-	r := &run{from: at, to: last.Seq, time: last.Time, watermark: noSpan.Max, table: partial.NewTable(v.pipe.specs)}
+	r := &run{from: at, to: last.Seq, time: last.Time, since: recs[first].Time, watermark: noSpan.Max, table: partial.NewTable(v.pipe.specs)}
 	r.gaps = (last.Seq - at) - uint64(len(recs)-first)
 	v.pipe.add(r.table, b, first)
 	if r.span = times; first > 0 {
@@ -276,6 +281,17 @@ func (v *View) apply(old viewRuns, recs []Record, b *column.Batch, d *decoder, t
 	}
 	now.runs = appendRun(old.runs, r, v.flushing.Load())
 	return now
+}
+
+// since is when the log received the first event that some view's file may
+// lack; 0 where there is none.
+func (st *readState) since() (first int64) {
+	for _, vr := range st.views {
+		if len(vr.runs) > 0 && vr.runs[0].since > 0 && (first == 0 || vr.runs[0].since < first) {
+			first = vr.runs[0].since
+		}
+	}
+	return first
 }
 
 // end is the sequence up to which the runs go.
@@ -310,7 +326,7 @@ func combineRuns(runs []*run) *run {
 	if len(runs) == 1 {
 		return first
 	}
-	c := &run{from: first.from, to: last.to, time: last.time, span: noSpan, watermark: noSpan.Max, table: first.table.New()}
+	c := &run{from: first.from, to: last.to, time: last.time, since: first.since, span: noSpan, watermark: noSpan.Max, table: first.table.New()}
 	for _, r := range runs {
 		c.table.Merge(r.table)
 		c.span.union(r.span)
@@ -373,12 +389,18 @@ func (s *Stream) commit() (seq uint64, all bool) {
 	s.applyMu.Lock()
 	views := append([]*View(nil), s.views...)
 	s.applyMu.Unlock()
-	seq, all = s.state.Load().seq, true
+	st := s.state.Load()
+	seq, all = st.seq, true
 	for _, v := range views {
+		begun := time.Now()
 		if err := v.commit(nil); err != nil {
 			v.commitFailed(err)
 			all = false
 		}
+		s.commits.add(time.Since(begun), 1)
+	}
+	if since := st.since(); all && since > 0 {
+		s.filed.add(time.Since(time.Unix(0, since)), 1)
 	}
 	if err := s.dead.commit(); err != nil {
 		s.eng.log.Error("cannot write dead letters", "stream", s.Def.Name, "error", err)

@@ -5,12 +5,14 @@ import (
 	gosql "database/sql"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
 
+	"weir/bench/result"
 	"weir/bench/work"
 )
 
@@ -22,6 +24,7 @@ type Weir struct {
 	Started time.Time
 	Ready   time.Duration // from then until it answered
 	mysql   string
+	http    string
 	data    string
 }
 
@@ -40,11 +43,11 @@ func StartWeir(ctx context.Context, bin, data string, env ...string) (*Weir, err
 		if err != nil {
 			return err
 		}
-		var at struct{ MySQL, NATS string }
+		var at struct{ MySQL, NATS, HTTP string }
 		if err := json.Unmarshal(text, &at); err != nil {
 			return err
 		}
-		w.NATS, w.mysql = at.NATS, at.MySQL
+		w.NATS, w.mysql, w.http = at.NATS, at.MySQL, at.HTTP
 		return nil
 	})
 	if err != nil {
@@ -106,6 +109,21 @@ func (w *Weir) Wait(ctx context.Context, stream string, events int64) error {
 			return fmt.Errorf("the views of %s do not reach event %d within 10 minutes", stream, events)
 		}
 	}
+}
+
+// Histogram returns what the server has measured under a name since it
+// started; nothing where it has no such measure.
+func (w *Weir) Histogram(ctx context.Context, name string) (result.Histogram, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.http+"/metrics", http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	got, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = got.Body.Close() }()
+	return result.ReadHistogram(got.Body, name)
 }
 
 // Check compares all views of an input with what they have to hold after so

@@ -86,10 +86,11 @@ func children(pid int) (list []int) {
 	return list
 }
 
+const tick = 10 * time.Millisecond // of Linux's counters, whatever the kernel's own
+
 // CPU returns what a process and its children have taken of the processors,
 // children that have ended among them.
 func CPU(pid int) time.Duration {
-	const tick = 10 * time.Millisecond // of Linux, whatever the kernel's own
 	var sum time.Duration
 	for _, p := range append(children(pid), pid) {
 		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p), "stat"))

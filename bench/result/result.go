@@ -23,6 +23,7 @@ type File struct {
 	Machine  Machine
 	Versions map[string]string // of every contender, and of what was linked
 	Skipped  []string          `json:",omitempty"` // who could not take part, and why
+	Others   []float64         `json:",omitempty"` // processors that other programs took, by measurement, where that was watched
 	Figures  []*Figure
 }
 
