@@ -65,7 +65,7 @@ bench-queries:
 
 ## bench-docs: measure everything on this machine, and write the tables and pictures of docs/performance.md
 bench-docs:
-	go -C bench run . all --out results --rounds 5
+	go -C bench run . docs --out results
 	go -C bench run . report
 
 ## microbench: the benchmarks beside the code

@@ -39,8 +39,11 @@ func (b *bench) batch(ctx context.Context, f *result.File) error {
 			if err := b.peers(ctx, f, "batch/"+w.Stream, func(db peer.Database) error { return b.batchPeer(ctx, f, db, in, want, seen) }); err != nil {
 				return err
 			}
-			if b.with("duckdb") {
-				if err := b.batchDuck(ctx, f, in, want); err != nil {
+			for _, l := range []library{duckdb, chdb} {
+				if !b.with(strings.ToLower(l.name)) {
+					continue
+				}
+				if err := b.batchLibrary(ctx, f, l, in, want); err != nil {
 					return err
 				}
 			}
@@ -193,86 +196,131 @@ func (b *bench) batchPeer(ctx context.Context, f *result.File, db peer.Database,
 	return db.Exec(ctx, "DROP TABLE "+in.Stream)
 }
 
-// batchDuck runs DuckDB, which is a library, in a process of its own: over the
-// file of JSON lines, and over a table of its own file.
-func (b *bench) batchDuck(ctx context.Context, f *result.File, in *work.Input, want *work.Answer) error {
-	duck, err := b.duck(ctx)
-	if err != nil {
-		b.leave("DuckDB", err)
-		return nil
-	}
-	v := in.Views[0]
-	path, err := b.file(in, work.NDJSON)
-	if err != nil {
-		return err
-	}
+// A library is a database without a server. It runs in a process of its own,
+// over the file of JSON lines, and over a table of its own file.
+type library struct {
+	name  string
+	build func(b *bench, ctx context.Context) (*exec.Cmd, error) // what runs a script
+	sql   func(in *work.Input, v *work.View, path string) (statements []string, read string)
+}
+
+// A libraryScript is what a library's program reads, and libraryAnswer what it
+// prints.
+type libraryScript struct {
+	File       string   // of the database
+	Statements []string // run in turn: two that set it up, and those that are timed
+	Read       string   // whose rows are printed
+}
+
+type libraryAnswer struct {
+	Version string
+	Seconds []float64 // of each statement
+	Rows    [][]string
+}
+
+// timed are the last of a library's statements.
+var timed = []string{"load a table from NDJSON", "GROUP BY over the NDJSON file", "GROUP BY over the loaded table"}
+
+var duckdb = library{"DuckDB", (*bench).duck, func(in *work.Input, v *work.View, path string) ([]string, string) {
 	var columns []string
 	for _, c := range in.Columns {
 		columns = append(columns, c.Name+": '"+work.DuckDB.Type(c.Kind)+"'")
 	}
 	file := "read_json('" + path + "', format = 'newline_delimited', columns = {" + strings.Join(columns, ", ") + "})"
-	script := struct {
-		File       string
-		Statements []string
-		Read       string
-	}{
-		File: filepath.Join(b.Dir, "batch", "duck.db"),
-		Statements: []string{
-			"SET threads = 2", "SET memory_limit = '8GB'",
-			"CREATE OR REPLACE TABLE events AS SELECT * FROM " + file,
-			"CREATE OR REPLACE TABLE " + v.Name + " AS " + v.Select(in.Workload, work.DuckDB, file),
-			"CREATE OR REPLACE TABLE " + v.Name + " AS " + v.Select(in.Workload, work.DuckDB, "events"),
-		},
-		Read: v.Read(in.Workload, work.DuckDB),
+	return []string{
+		"SET threads = 2", "SET memory_limit = '8GB'",
+		"CREATE OR REPLACE TABLE events AS SELECT * FROM " + file,
+		"CREATE OR REPLACE TABLE " + v.Name + " AS " + v.Select(in.Workload, work.DuckDB, file),
+		"CREATE OR REPLACE TABLE " + v.Name + " AS " + v.Select(in.Workload, work.DuckDB, "events"),
+	}, v.Read(in.Workload, work.DuckDB)
+}}
+
+var chdb = library{"chDB", (*bench).chdb, func(in *work.Input, v *work.View, path string) ([]string, string) {
+	file := "file('" + path + "', 'JSONEachRow', '" + in.ColumnList(work.ClickHouse) + "')"
+	table := func(name string) string {
+		return "CREATE OR REPLACE TABLE d." + name + " ENGINE = MergeTree ORDER BY tuple() AS "
 	}
+	return []string{
+		"CREATE DATABASE IF NOT EXISTS d", "SET max_threads = 2, max_insert_threads = 2",
+		table("events") + "SELECT * FROM " + file,
+		table(v.Name) + v.Select(in.Workload, work.ClickHouse, file),
+		table(v.Name) + v.Select(in.Workload, work.ClickHouse, "d.events"),
+	}, strings.ReplaceAll(v.Read(in.Workload, work.ClickHouse), "FROM ", "FROM d.")
+}}
+
+// batchLibrary lets a library compute a view.
+func (b *bench) batchLibrary(ctx context.Context, f *result.File, l library, in *work.Input, want *work.Answer) error {
+	cmd, err := l.build(b, ctx)
+	if err != nil {
+		b.leave(l.name, err)
+		return nil
+	}
+	path, err := b.file(in, work.NDJSON)
+	if err != nil {
+		return err
+	}
+	script := libraryScript{File: filepath.Join(b.Dir, "batch", l.name+".db")}
 	if err := os.MkdirAll(filepath.Dir(script.File), 0o755); err != nil {
 		return err
 	}
+	script.Statements, script.Read = l.sql(in, &in.Views[0], path)
 	text, err := json.Marshal(script)
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, duck)
 	cmd.Stdin = bytes.NewReader(text)
 	var failure bytes.Buffer
 	cmd.Stderr = &failure
 	out, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("DuckDB: %w\n%s", err, &failure)
+		return fmt.Errorf("%s: %w\n%s", l.name, err, &failure)
 	}
-	var said struct {
-		Version string
-		Seconds []float64
-		Rows    [][]string
-	}
+	var said libraryAnswer
 	if err := json.Unmarshal(out, &said); err != nil {
-		return err
+		return fmt.Errorf("%s: %w: %s", l.name, err, out)
 	}
-	f.Versions["DuckDB"] = said.Version
+	f.Versions[l.name] = said.Version
 	for _, row := range said.Rows {
 		if err := want.Check(row); err != nil {
-			return fmt.Errorf("DuckDB: %w", err)
+			return fmt.Errorf("%s: %w", l.name, err)
 		}
 	}
 	if err := want.Done(); err != nil {
-		return fmt.Errorf("DuckDB: %w", err)
+		return fmt.Errorf("%s: %w", l.name, err)
 	}
-	for i, how := range []string{"load a table from NDJSON", "GROUP BY over the NDJSON file", "GROUP BY over the loaded table"} {
-		add(f, result.Figure{Workload: in.Name, Contender: "DuckDB", How: how, Measure: "rate", Unit: "events/s", Note: "a library: no server"}, float64(in.Events)/said.Seconds[2+i])
+	for i, how := range timed {
+		add(f, result.Figure{Workload: in.Name, Contender: l.name, How: how, Measure: "rate", Unit: "events/s", Note: "a library: no server"}, float64(in.Events)/said.Seconds[2+i])
 	}
 	return nil
 }
 
+// chdb installs chDB, which takes npm, and half a GB on disk.
+func (b *bench) chdb(ctx context.Context) (*exec.Cmd, error) {
+	home := filepath.Join(b.Dir, "chdb")
+	if _, err := os.Stat(filepath.Join(home, "node_modules", "chdb")); err != nil {
+		if err := os.MkdirAll(home, 0o755); err != nil {
+			return nil, err
+		}
+		cmd := exec.CommandContext(ctx, "npm", "install", "--prefix", home, "--no-audit", "--no-fund", "--ignore-scripts", "chdb@3.4.0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%w: npm does not install it: %w %s", peer.ErrMissing, err, bytes.TrimSpace(out))
+		}
+	}
+	cmd := exec.CommandContext(ctx, "node", filepath.Join("chdb", "main.js"))
+	cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(home, "node_modules"))
+	return cmd, nil
+}
+
 // duck builds bench/duck, which needs cgo and a download of 60 MB.
-func (b *bench) duck(ctx context.Context) (string, error) {
+func (b *bench) duck(ctx context.Context) (*exec.Cmd, error) {
 	path := filepath.Join(b.Dir, "duck")
 	if _, err := os.Stat(path); err == nil {
-		return path, nil
+		return exec.CommandContext(ctx, path), nil
 	}
 	cmd := exec.CommandContext(ctx, "go", "-C", "duck", "build", "-o", path, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: bench/duck does not build: %s", peer.ErrMissing, bytes.TrimSpace(out))
+		return nil, fmt.Errorf("%w: bench/duck does not build: %s", peer.ErrMissing, bytes.TrimSpace(out))
 	}
-	return path, nil
+	return exec.CommandContext(ctx, path), nil
 }

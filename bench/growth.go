@@ -15,8 +15,8 @@ import (
 )
 
 // growth measures what grows with the events, with about the same groups: 1x
-// and 10x. Memory and disk, the live rate, what queries cost, and how long a
-// restart takes after kill -9.
+// and 10x. Memory and disk, the live rate, beside that of the log alone, what
+// queries cost, how long a restart takes after kill -9, and a recomputation.
 func (b *bench) growth(ctx context.Context, f *result.File) error {
 	three, err := work.Named("three")
 	if err != nil {
@@ -52,6 +52,10 @@ func (b *bench) growthOf(ctx context.Context, f *result.File, in *work.Input) (e
 		fig.Measure, fig.Unit = measure, unit
 		add(f, fig, value)
 	}
+	bare, err := b.bareSpeed(ctx, in, path)
+	if err != nil {
+		return err
+	}
 	w, err := b.weir(ctx, data)
 	if err != nil {
 		return err
@@ -65,6 +69,7 @@ func (b *bench) growthOf(ctx context.Context, f *result.File, in *work.Input) (e
 	if err := w.Exec(ctx, create...); err != nil {
 		return errors.Join(err, w.Stop())
 	}
+	before := result.CPU(w.PID())
 	begin, _, err := publishAll(ctx, publishFlags{URL: w.NATS, Subject: in.Stream, File: path, Count: in.Events})
 	if err != nil {
 		return errors.Join(err, w.Stop())
@@ -72,7 +77,11 @@ func (b *bench) growthOf(ctx context.Context, f *result.File, in *work.Input) (e
 	if err := w.Wait(ctx, in.Stream, in.Events); err != nil {
 		return errors.Join(err, w.Stop())
 	}
-	put("live rate", "events/s", float64(in.Events)/time.Since(begin).Seconds())
+	took := speedOf(in.Events, time.Since(begin), result.CPU(w.PID())-before)
+	put("live rate, 3 views fresh", "events/s", took.rate)
+	put("the log alone", "events/s", bare.rate)
+	put("processor, 3 views fresh", "µs an event", float64(took.cpu.Nanoseconds())/1000)
+	put("processor, the log alone", "µs an event", float64(bare.cpu.Nanoseconds())/1000)
 	now, most := result.Memory(w.PID())
 	put("memory, after the last event", "MB", float64(now)/1e6)
 	put("memory, the most", "MB", float64(most)/1e6)
@@ -93,7 +102,20 @@ func (b *bench) growthOf(ctx context.Context, f *result.File, in *work.Input) (e
 	if err := w.Check(ctx, answers(in, in.Events), in); err != nil {
 		return fmt.Errorf("after kill -9: %w", err)
 	}
-	return b.growthQueries(ctx, w, put)
+	if err := b.growthQueries(ctx, w, put); err != nil {
+		return err
+	}
+	refresh := time.Now()
+	if err := w.Exec(ctx, "REFRESH MATERIALIZED VIEW "+in.Views[0].Name+" FULL"); err != nil {
+		return err
+	}
+	put("REFRESH … FULL", "events/s", float64(in.Events)/time.Since(refresh).Seconds())
+	_, most = result.Memory(w.PID())
+	put("memory, the most since the restart", "MB", float64(most)/1e6)
+	if err := w.Check(ctx, answers(in, in.Events), in); err != nil {
+		return fmt.Errorf("after REFRESH … FULL: %w", err)
+	}
+	return nil
 }
 
 // growthQueries are two of a dashboard's.

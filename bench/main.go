@@ -2,7 +2,8 @@
 // otherwise take, in one run on one machine:
 //
 //	go -C bench run . quick            every suite, small: under three minutes
-//	go -C bench run . all              every suite, as docs/performance.md has them
+//	go -C bench run . all              every suite, with a million events
+//	go -C bench run . docs             every suite, as docs/performance.md has them: 40 minutes
 //	go -C bench run . live|fresh|batch|queries|growth|deliveries
 //	go -C bench run . report           write the tables and pictures of the docs again
 //
@@ -46,7 +47,7 @@ type bench struct {
 	Rounds    int           `default:"3" help:"How many times each contender has its turn."`
 	Seed      uint64        `default:"1" help:"What the events are made of."`
 	Workloads []string      `default:"ads,access,three,rich,keys" help:"Which: ads, access, three, rich, keys."`
-	With      []string      `default:"weir,mariadb,postgres,clickhouse,duckdb" help:"Which contenders. Those that are not installed are left out, and named."`
+	With      []string      `default:"weir,mariadb,postgres,clickhouse,duckdb" help:"Which contenders; chdb is another, half a GB of npm. Those that are not installed are left out, and named."`
 	Limit     time.Duration `default:"4s" help:"The longest that a peer writes in one turn; its rate is that of what it wrote by then."`
 	Dir       string        `help:"Keep input and data here; the default is a directory that is removed."`
 	Out       string        `default:"out" help:"Where the JSON files go."`
@@ -69,6 +70,7 @@ var cli struct {
 	bench `embed:""`
 
 	All        struct{}      `cmd:"" help:"Every suite in turn."`
+	Docs       struct{}      `cmd:"" help:"Every suite, each as large as tells something: under 40 minutes."`
 	Quick      struct{}      `cmd:"" help:"Every suite, small: under three minutes, for the ratios."`
 	Live       struct{}      `cmd:"" help:"From publishers to fresh views, beside the log alone and peers that keep views."`
 	Fresh      struct{}      `cmd:"" help:"From an acknowledgement to a SELECT that shows the event, by load."`
@@ -133,13 +135,34 @@ func run(ctx context.Context, command string) (err error) {
 		}
 	}()
 	for _, s := range suites {
-		if command == s.name || command == "all" || command == "quick" {
-			if err := b.suite(ctx, s); err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
-			}
+		if command != s.name && command != "all" && command != "quick" && command != "docs" {
+			continue
+		}
+		own := *b
+		if command == "docs" {
+			own.asDocs(s.name)
+		}
+		if err := own.suite(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	return nil
+}
+
+// asDocs makes a suite as large as docs/performance.md has it, given that all
+// of them together are to take less than 40 minutes of two processors. growth
+// has the ten million events.
+func (b *bench) asDocs(suite string) {
+	b.Limit = 2 * time.Second
+	b.With = append(slices.Clone(b.With), "chdb")
+	switch suite {
+	case "live", "fresh", "deliveries":
+		b.Events, b.Rounds = 300_000, 3
+	case "batch", "queries":
+		b.Events, b.Rounds = 1_000_000, 2
+	case "growth":
+		b.Events, b.Rounds = 1_000_000, 1
+	}
 }
 
 // prepare makes the directory and builds what is measured.

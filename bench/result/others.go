@@ -22,7 +22,7 @@ func WatchOthers() Others { return Others{time.Now(), busy(), CPU(os.Getpid())} 
 // that have ended without being waited for counts as theirs.
 func (o Others) Processors() float64 {
 	busy, own := busy()-o.busy, CPU(os.Getpid())-o.own
-	return max(0, (busy - own).Seconds()/time.Since(o.begun).Seconds())
+	return max(0, (busy-own).Seconds()/time.Since(o.begun).Seconds())
 }
 
 // busy is what all processors together have worked.
