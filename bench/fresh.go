@@ -127,8 +127,10 @@ func (b *bench) freshRound(ctx context.Context, f *result.File, in *work.Input, 
 				fig.Measure = fmt.Sprintf("log to readers p%.0f", 100*p)
 				add(f, fig, c.shown.Quantile(p)*1000)
 			}
-			fig.Measure = "commit p99"
-			add(f, fig, c.commits.Quantile(0.99)*1000)
+			if p99 := c.commits.Quantile(0.99); p99 > 0 {
+				fig.Measure = "commit p99"
+				add(f, fig, p99*1000)
+			}
 			if c.replayed > 0 {
 				fig.Measure, fig.Unit = "replays", "events/s"
 				add(f, fig, c.replayed)

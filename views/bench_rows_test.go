@@ -2,6 +2,7 @@ package views
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"testing"
 
@@ -83,5 +84,27 @@ func BenchmarkCheckOf(b *testing.B) {
 	key, states := make([]byte, 16), make([]byte, 40)
 	for b.Loop() {
 		checkOf(7, key, states)
+	}
+}
+
+// BenchmarkAppendRun is what it takes to keep the runs between two commits
+// few: 50 batches of some 80 groups, of 400 that there are.
+func BenchmarkAppendRun(b *testing.B) {
+	specs := []partial.Spec{{Func: partial.CountAll, Result: column.Bigint}, {Func: partial.Max, Arg: column.Bigint, Result: column.Bigint}}
+	r := rand.New(rand.NewPCG(1, 2))
+	var batches []*run
+	for n := range uint64(50) {
+		t := partial.NewTable(specs)
+		for range 90 {
+			t.Group(partial.AppendKey(nil, column.Value{Kind: column.String, S: fmt.Sprintf("2026-11-23 20:00 /section/page%03d", r.IntN(400))}))
+		}
+		batches = append(batches, &run{from: n, to: n + 1, span: noSpan, table: t})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		var runs []*run
+		for _, batch := range batches {
+			runs = appendRun(runs, batch, 0)
+		}
 	}
 }

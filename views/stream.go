@@ -302,15 +302,24 @@ func (r viewRuns) end() uint64 {
 	return r.base
 }
 
+// runsAlike is how many neighbours of similar size there are before they are
+// combined: a reader looks into each, and each is worked through as often as
+// there are sizes.
+const runsAlike = 4
+
 // appendRun returns runs with r behind them. Neighbours of similar size are
-// combined, so that their number grows with the logarithm of the events; those
-// that a commit is writing (up to the sequence flushing) are left alone.
+// combined, runsAlike at a time, so that their number grows with the logarithm
+// of the events; those that a commit is writing (up to the sequence flushing)
+// are left alone.
 func appendRun(runs []*run, r *run, flushing uint64) []*run {
 	keep := len(runs)
 	size := r.table.Len()
 	for keep > 0 && runs[keep-1].from >= flushing && runs[keep-1].table.Len() <= 2*size {
 		keep--
 		size += runs[keep].table.Len()
+	}
+	if len(runs)-keep < runsAlike-1 {
+		keep = len(runs)
 	}
 	next := make([]*run, keep, keep+1)
 	copy(next, runs)
@@ -392,12 +401,10 @@ func (s *Stream) commit() (seq uint64, all bool) {
 	st := s.state.Load()
 	seq, all = st.seq, true
 	for _, v := range views {
-		begun := time.Now()
 		if err := v.commit(nil); err != nil {
 			v.commitFailed(err)
 			all = false
 		}
-		s.commits.add(time.Since(begun), 1)
 	}
 	if since := st.since(); all && since > 0 {
 		s.filed.add(time.Since(time.Unix(0, since)), 1)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -177,7 +178,10 @@ func (v *View) commit(also func(tx *bolt.Tx, m *storeMeta) error) error {
 		}
 		return nil
 	}
-	if err := v.transact(also != nil, seq, vr, write); err != nil {
+	begun := time.Now()
+	err := v.transact(also != nil, seq, vr, write)
+	v.stream.commits.add(time.Since(begun), 1)
+	if err != nil {
 		if refused != nil {
 			return refused
 		}

@@ -20,7 +20,6 @@ type Table struct {
 	ends []uint32 // ends[i] is where key i ends; a table is kept far below 4 GiB of keys
 	hash []uint64
 	slot []uint32 // open addressing: group number + 1, or 0
-	seed maphash.Seed
 
 	sortOnce sync.Once
 	sorted   []uint32
@@ -35,9 +34,13 @@ type Table struct {
 	ofInt  []intGroup // by hash
 }
 
+// seed is that of all tables, so that a group that goes from one to another
+// keeps its hash.
+var seed = maphash.MakeSeed()
+
 // NewTable returns an empty table for the aggregates of a view.
 func NewTable(specs []Spec) *Table {
-	t := &Table{specs: specs, seed: maphash.MakeSeed(), slot: make([]uint32, 64)}
+	t := &Table{specs: specs, slot: make([]uint32, 64)}
 	t.states = make([]States, len(specs))
 	for i, s := range specs {
 		t.states[i] = NewStates(s)
@@ -78,7 +81,7 @@ func (t *Table) States(k int) States { return t.states[k] }
 func (t *Table) Groups() []uint32 { return t.groups }
 
 // Group returns the number of the group with the key, making it if need be.
-func (t *Table) Group(key []byte) int { return int(t.group(key, maphash.Bytes(t.seed, key))) }
+func (t *Table) Group(key []byte) int { return int(t.group(key, maphash.Bytes(seed, key))) }
 
 func (t *Table) group(key []byte, h uint64) uint32 {
 	mask := uint64(len(t.slot) - 1)
@@ -122,7 +125,7 @@ func (t *Table) rehash() {
 
 // Lookup returns the number of the group with the key, or -1.
 func (t *Table) Lookup(key []byte) int {
-	h := maphash.Bytes(t.seed, key)
+	h := maphash.Bytes(seed, key)
 	mask := uint64(len(t.slot) - 1)
 	for at := h & mask; ; at = (at + 1) & mask {
 		g := t.slot[at]
@@ -256,8 +259,8 @@ func EmptyKey() []byte { return []byte{emptyKey} }
 
 // Merge combines every group of from, which has the same aggregates, into t.
 func (t *Table) Merge(from *Table) {
-	for j := range from.Len() {
-		t.MergeGroup(from, j)
+	for j, h := range from.hash {
+		t.MergeInto(int(t.group(from.Key(j), h)), from, j)
 	}
 }
 
