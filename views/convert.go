@@ -174,6 +174,36 @@ func (s *setter) number(v *column.Vector, i int, x string) bool {
 	}
 }
 
+// plain puts a number that is also given as its text x into row i, as number and
+// raw do, but for what is commonest does not read the text again.
+func (s *setter) plain(v *column.Vector, i int, p *plainNumber, x string) bool {
+	n := int64(p.digits)
+	if p.neg {
+		n = -n
+	}
+	switch {
+	case v.Kind == column.Float && p.digits < 1<<53: // then both are exact, and their quotient is rounded once
+		f := float64(p.digits)
+		if p.neg {
+			f = -f
+		}
+		v.F[i] = f / float64(column.Pow10[p.frac])
+		return true
+	case v.Kind == column.Int && p.frac == 0:
+		v.I[i] = n
+		return s.t.Min == 0 && s.t.Max == 0 || n >= s.t.Min && n <= s.t.Max
+	case v.Kind == column.Time && p.frac == 0 && s.unit != 0:
+		return s.units(v, i, n)
+	case v.Kind == column.Uint && p.frac == 0 && !p.neg:
+		v.I[i] = n
+		return true
+	case v.Kind.IsText():
+		return s.raw(v, i, x)
+	default:
+		return s.number(v, i, x)
+	}
+}
+
 // parseInt reads an integer, also one written as 42.0 or 4.2e1.
 func parseInt(x string) (int64, bool) {
 	if n, err := strconv.ParseInt(x, 10, 64); err == nil {
@@ -196,7 +226,7 @@ func (s *setter) decimal(v *column.Vector, i int, x string) bool {
 			return abs(n) < column.Pow10[s.t.Digits]
 		}
 	}
-	if len(x) > 128 || !plainNumber(x) {
+	if len(x) > 128 || !isPlain(x) {
 		return false // also keeps an exponent from asking for a billion digits
 	}
 	d, err := decimal.NewFromString(x)
@@ -215,7 +245,7 @@ func (s *setter) decimal(v *column.Vector, i int, x string) bool {
 	return true
 }
 
-func plainNumber(x string) bool {
+func isPlain(x string) bool {
 	_, err := strconv.ParseFloat(x, 64)
 	return err == nil && x[len(x)-1] != 'y' && x[len(x)-1] != 'f' && x[len(x)-1] != 'N' && !strings.ContainsAny(x, "xXpP_")
 }
@@ -270,13 +300,21 @@ func (s *setter) instant(v *column.Vector, i int, x string) bool {
 		return false
 	}
 	t, err := strconv.ParseInt(x, 10, 64)
+	if err == nil {
+		return s.units(v, i, t)
+	}
+	f, err := strconv.ParseFloat(x, 64)
+	if err != nil || s.nanos || math.Abs(f) > 1e15 || math.IsNaN(f) {
+		return false
+	}
+	t = int64(math.Round(f * float64(s.unit)))
+	v.I[i] = s.day(t)
+	return inRange(t)
+}
+
+// units puts t units since the Unix epoch into row i.
+func (s *setter) units(v *column.Vector, i int, t int64) bool {
 	switch {
-	case err != nil:
-		f, err := strconv.ParseFloat(x, 64)
-		if err != nil || s.nanos || math.Abs(f) > 1e15 || math.IsNaN(f) {
-			return false
-		}
-		t = int64(math.Round(f * float64(s.unit)))
 	case s.nanos:
 		t = column.WindowStart(t, 1000, 0) / 1000
 	case abs(t) > math.MaxInt64/s.unit || t == math.MinInt64:

@@ -110,13 +110,8 @@ func (d *decoder) decode(recs []Record, b *column.Batch) []DeadLetter {
 		}
 		dead = append(dead, newDeadLetter(&recs[i], reason))
 	}
-	for i := range recs {
-		reason, ok := d.row(b, i, recs[i].Payload)
-		if !ok {
-			reject(i, reason)
-		} else if b.Sel != nil {
-			b.Sel = append(b.Sel, uint32(i))
-		}
+	for i := 0; i < len(recs); {
+		i = d.rows(recs, b, i, reject)
 	}
 	for _, i := range d.order {
 		b.Cols[i] = d.generate(i, b)
@@ -138,18 +133,28 @@ func (d *decoder) generate(i int, b *column.Batch) (v *column.Vector) {
 	return d.plan.Generated[i].Eval(b)
 }
 
-// row decodes one event. A payload that makes the decoder panic is a dead
-// letter too: it would come again with every start.
-func (d *decoder) row(b *column.Batch, i int, payload []byte) (reason string, ok bool) {
+// rows decodes events from number i on and returns up to which. A payload that
+// makes the decoder panic is a dead letter too, behind which decode goes on: it
+// would come again with every start.
+func (d *decoder) rows(recs []Record, b *column.Batch, i int, reject func(i int, reason string)) (next int) {
 	defer func() {
 		if p := recover(); p != nil {
-			reason, ok = fmt.Sprintf("internal error of the decoder: %v", p), false
+			reject(i, fmt.Sprintf("internal error of the decoder: %v", p))
+			next = i + 1
 		}
 	}()
-	if reason, ok = d.format.row(d, b, i, payload); ok {
-		reason, ok = d.notNull(b, i)
+	for ; i < len(recs); i++ {
+		reason, ok := d.format.row(d, b, i, recs[i].Payload)
+		if ok && len(d.must) > 0 {
+			reason, ok = d.notNull(b, i)
+		}
+		if !ok {
+			reject(i, reason)
+		} else if b.Sel != nil {
+			b.Sel = append(b.Sel, uint32(i))
+		}
 	}
-	return reason, ok
+	return i
 }
 
 func newDeadLetter(r *Record, reason string) DeadLetter {

@@ -36,12 +36,24 @@ type jsonGuess struct {
 	node   *jsonNode // nil where no path goes on with the key
 }
 
-// A jsonSpan is a value in a payload; kind is its first byte, 0 for none and '0'
-// for every number.
+// A jsonSpan is a value in a payload; kind is its first byte, but '1' for a plain
+// number, '0' for every other, and 0 for none.
 type jsonSpan struct {
 	kind       byte
+	plain      plainNumber
 	start, end int // of a text, without its quotes
 }
+
+// A plainNumber is digits / 10^frac, or less than zero that: a number of at most
+// plainDigits digits without an exponent, of which one at least stands before
+// the point, and one behind it if there is a point.
+type plainNumber struct {
+	digits uint64
+	frac   uint8
+	neg    bool
+}
+
+const plainDigits = 18
 
 // guessMax bounds the keys remembered; events with more are not regular.
 const guessMax = 256
@@ -108,8 +120,8 @@ func (s *jsonScan) object(p []byte, i int, n *jsonNode, depth int) (end int, ok 
 	}
 	for place := 0; ; place++ {
 		var inner *jsonNode
-		if g := n.guessed(place); g != nil && bytes.HasPrefix(p[min(i, len(p)):], g.quoted) {
-			inner, i = g.node, i+len(g.quoted)
+		if place < len(n.guess) && i < len(p) && bytes.HasPrefix(p[i:], n.guess[place].quoted) {
+			inner, i = n.guess[place].node, i+len(n.guess[place].quoted)
 		} else {
 			if i >= len(p) || p[i] != '"' {
 				return 0, false
@@ -124,15 +136,32 @@ func (s *jsonScan) object(p []byte, i int, n *jsonNode, depth int) (end int, ok 
 			}
 			i++
 		}
-		if i, ok = s.value(p, space(p, i), inner, depth); !ok {
+		if i < len(p) && p[i] <= ' ' {
+			i = space(p, i)
+		}
+		switch {
+		case inner != nil:
+			i, ok = s.value(p, i, inner, depth)
+		case i < len(p) && p[i] == '"':
+			size := bytes.IndexByte(p[i+1:], '"')
+			i, ok = i+size+2, size >= 0
+		default:
+			i, ok = skipValue(p, i, depth)
+		}
+		if !ok {
 			return 0, false
 		}
-		if i = space(p, i); i >= len(p) {
+		if i < len(p) && p[i] <= ' ' {
+			i = space(p, i)
+		}
+		if i >= len(p) {
 			return 0, false
 		}
 		switch p[i] {
 		case ',':
-			i = space(p, i+1)
+			if i++; i < len(p) && p[i] <= ' ' {
+				i = space(p, i)
+			}
 		case '}':
 			return i + 1, true
 		default:
@@ -144,25 +173,33 @@ func (s *jsonScan) object(p []byte, i int, n *jsonNode, depth int) (end int, ok 
 // value takes the value that begins at i for the node, if there is one that has
 // none yet, and returns where that ends.
 func (s *jsonScan) value(p []byte, i int, n *jsonNode, depth int) (end int, ok bool) {
-	if n == nil || n.round == s.round {
-		_, end, ok = value(p, i, depth)
-		return end, ok
+	if n.round == s.round {
+		return skipValue(p, i, depth)
 	}
 	n.round = s.round
+	if len(n.fields) == 1 && len(n.inner) == 0 {
+		return readValue(p, i, depth, &s.found[n.fields[0]])
+	}
 	if len(n.inner) > 0 && i < len(p) && depth < scanDepth {
 		switch p[i] {
 		case '{':
 			end, ok = s.object(p, i, n, depth+1)
-			s.take(n, jsonSpan{'{', i, end})
+			s.take(n, jsonSpan{kind: '{', start: i, end: end})
 			return end, ok
 		case '[':
 			end, ok = s.array(p, i, n, depth+1)
-			s.take(n, jsonSpan{'[', i, end})
+			s.take(n, jsonSpan{kind: '[', start: i, end: end})
 			return end, ok
 		}
 	}
-	v, end, ok := value(p, i, depth)
-	s.take(n, v)
+	if len(n.fields) == 0 {
+		return skipValue(p, i, depth)
+	}
+	v := &s.found[n.fields[0]]
+	end, ok = readValue(p, i, depth, v)
+	for _, k := range n.fields[1:] {
+		s.found[k] = *v
+	}
 	return end, ok
 }
 
@@ -179,7 +216,7 @@ func (s *jsonScan) array(p []byte, i int, n *jsonNode, depth int) (end int, ok b
 	}
 	for at := 0; ; at++ {
 		begin := i
-		if _, i, ok = value(p, begin, depth); !ok {
+		if i, ok = skipValue(p, begin, depth); !ok {
 			return 0, false
 		}
 		for _, c := range n.inner {
@@ -201,21 +238,14 @@ func (s *jsonScan) array(p []byte, i int, n *jsonNode, depth int) (end int, ok b
 	}
 }
 
-// guessed returns what the last object here had at a place, or nil.
-func (n *jsonNode) guessed(place int) *jsonGuess {
-	if place >= len(n.guess) {
-		return nil
-	}
-	return &n.guess[place]
-}
-
 // learn remembers the key at a place, with its quotes, and returns its node.
 func (n *jsonNode) learn(place int, quoted []byte) *jsonNode {
 	inner := n.find(string(quoted[1 : len(quoted)-1]))
 	if place == len(n.guess) && place < guessMax {
 		n.guess = append(n.guess, jsonGuess{})
 	}
-	if g := n.guessed(place); g != nil {
+	if place < len(n.guess) {
+		g := &n.guess[place]
 		g.quoted, g.node = append(append(g.quoted[:0], quoted...), ':'), inner
 	}
 	return inner
@@ -232,36 +262,91 @@ func space(p []byte, i int) int {
 // scanDepth bounds the values within values; the parser takes some more.
 const scanDepth = 100
 
-// value returns the value that begins at i, and where it ends.
-func value(p []byte, i, depth int) (v jsonSpan, end int, ok bool) {
-	if i >= len(p) || depth > scanDepth {
-		return v, 0, false
+// readValue puts the value that begins at i into v and returns where it ends.
+func readValue(p []byte, i, depth int, v *jsonSpan) (end int, ok bool) {
+	if i >= len(p) {
+		return 0, false
 	}
-	switch c := p[i]; c {
-	case '"':
+	switch c := p[i]; {
+	case c == '"':
 		n := bytes.IndexByte(p[i+1:], '"')
-		return jsonSpan{c, i + 1, i + 1 + n}, i + n + 2, n >= 0
-	case '{', '[':
-		end, ok = nested(p, i, depth)
-		return jsonSpan{c, i, end}, end, ok
-	case 't', 'n':
-		word := "true"
-		if c == 'n' {
-			word = "null"
+		v.kind, v.start, v.end = c, i+1, i+1+n
+		return i + n + 2, n >= 0
+	case c-'0' <= 9 || c == '-':
+		v.start = i
+		v.end, v.kind, ok = readNumber(p, i, &v.plain)
+		return v.end, ok
+	default:
+		end, ok = skipValue(p, i, depth)
+		v.kind, v.start, v.end = c, i, end
+		if ok && inNumber[c] {
+			v.kind = '0'
 		}
-		ok = len(p)-i >= 4 && string(p[i:i+4]) == word
-		return jsonSpan{c, i, i + 4}, i + 4, ok
-	case 'f':
-		ok = len(p)-i >= 5 && string(p[i:i+5]) == "false"
-		return jsonSpan{c, i, i + 5}, i + 5, ok
+		return end, ok
 	}
+}
+
+// readNumber reads the number that begins at i, with a digit or a minus, and
+// returns where it ends and its kind: a plain one is in n.
+func readNumber(p []byte, i int, n *plainNumber) (end int, kind byte, ok bool) {
+	end = i
+	if n.neg = p[i] == '-'; n.neg {
+		end++
+	}
+	digits, first := uint64(0), end
+	for end < len(p) && p[end]-'0' <= 9 {
+		digits = digits*10 + uint64(p[end]-'0')
+		end++
+	}
+	whole, frac := end-first, 0
+	if end < len(p) && p[end] == '.' && whole > 0 {
+		point := end
+		for end++; end < len(p) && p[end]-'0' <= 9; end++ {
+			digits = digits*10 + uint64(p[end]-'0')
+		}
+		if frac = end - point - 1; frac == 0 {
+			whole = 0 // not plain
+		}
+	}
+	if whole > 0 && whole+frac <= plainDigits && (end == len(p) || !inNumber[p[end]]) {
+		n.digits, n.frac = digits, uint8(frac)
+		return end, '1', true
+	}
+	end, ok = skipNumber(p, i)
+	return end, '0', ok
+}
+
+// skipNumber returns where the number ends that begins at i.
+func skipNumber(p []byte, i int) (end int, ok bool) {
 	end = i
 	for end < len(p) && inNumber[p[end]] {
 		end++
 	}
 	// The parser has its own mind about +1, a lone sign, inf and nan.
-	ok = end > i && p[i] != '+' && (end > i+1 || p[i] != '-')
-	return jsonSpan{'0', i, end}, end, ok
+	return end, end > i && p[i] != '+' && (end > i+1 || p[i] != '-')
+}
+
+// skipValue returns where the value ends that begins at i.
+func skipValue(p []byte, i, depth int) (end int, ok bool) {
+	if i >= len(p) || depth > scanDepth {
+		return 0, false
+	}
+	switch c := p[i]; c {
+	case '"':
+		n := bytes.IndexByte(p[i+1:], '"')
+		return i + n + 2, n >= 0
+	case '{', '[':
+		return nested(p, i, depth)
+	case 't', 'n':
+		word := "true"
+		if c == 'n' {
+			word = "null"
+		}
+		return i + 4, len(p)-i >= 4 && string(p[i:i+4]) == word
+	case 'f':
+		return i + 5, len(p)-i >= 5 && string(p[i:i+5]) == "false"
+	}
+	return skipNumber(p, i)
 }
 
 var inNumber = func() (t [256]bool) {
@@ -294,7 +379,7 @@ func nested(p []byte, i, depth int) (end int, ok bool) {
 			}
 			i = space(p, i+1)
 		}
-		if _, i, ok = value(p, i, depth+1); !ok {
+		if i, ok = skipValue(p, i, depth+1); !ok {
 			return 0, false
 		}
 		if i = space(p, i); i >= len(p) {
@@ -314,7 +399,7 @@ func nested(p []byte, i, depth int) (end int, ok bool) {
 // fill puts what the scan has found into row i.
 func (f *jsonFormat) fill(b *column.Batch, i int, p []byte) {
 	for k := range f.fields {
-		field, span := &f.fields[k], f.scan.found[k]
+		field, span := &f.fields[k], &f.scan.found[k]
 		v := b.Cols[field.col]
 		raw := text(p[span.start:span.end])
 		ok := false
@@ -323,6 +408,8 @@ func (f *jsonFormat) fill(b *column.Batch, i int, p []byte) {
 			ok = field.set.text(v, i, raw)
 		case 't', 'f':
 			ok = field.set.truth(v, i, span.kind == 't')
+		case '1':
+			ok = field.set.plain(v, i, &span.plain, raw)
 		case '0':
 			if v.Kind.IsText() {
 				ok = field.set.raw(v, i, raw)

@@ -41,8 +41,11 @@ func bothWays(t testing.TB, scan, parse *decoder, payload string) {
 
 func scanAndParser(t testing.TB) (scan, parse *decoder) {
 	t.Helper()
-	scan = testDecoder(t, &StreamDef{Format: FormatJSON, Columns: scanColumns()})
-	parse = testDecoder(t, &StreamDef{Format: FormatJSON, Columns: scanColumns()})
+	def := func() *StreamDef {
+		cols := append(scanColumns(), ColumnDef{Name: "at", Type: column.Datetime, Path: "$.x"})
+		return &StreamDef{Format: FormatJSON, Columns: cols, EventTime: "at", TimeFormat: "unix"}
+	}
+	scan, parse = testDecoder(t, def()), testDecoder(t, def())
 	if scan.format.(*jsonFormat).scan == nil {
 		t.Fatal("there is no scan for plain fields")
 	}
@@ -56,6 +59,8 @@ var scanSeeds = []string{
 	`{"y":"2024-02-29T12:30:45Z","x":"12"}`, `{"x":{"a":[]},"y":{}}`, `{"x":[1,]}`, `{"x":[1 2]}`, `{"x":{"a" 1}}`, "{\"x\":1}\x00", "\xef\xbb\xbf{}", `{"x":1e400}`, `{"x": 1 "y": 2}`,
 	`{"x":{"y":1,"1":"b"},"y":[0,"c",2]}`, `{"x":{"y":[{"z":1},{"z":2}]}}`, `{"x":[5,{"y":1}],"y":[[1],[2]]}`, `{"x":{"z":1},"x":{"y":2}}`, `{"x":{"y":1,"y":2},"y":[]}`,
 	`{"x":{"y":{"0":{"z":3}}},"y":{"1":4}}`, `{"x":"y","y":"[1]"}`, `{"x":{"y":[ ]},"y":[1 , [2,{}] ]}`, `{"x":{"y":[{"z":{"a":1}}]}}`, `{"x":{"y":[{"z":}]}}`, `{"y":[1,+1]}`, `{"x":{"y":1,}}`,
+	`{"x":-0,"y":-0.0,"a key":007}`, `{"x":1.,"y":.5,"a key":-.5}`, `{"x":9007199254740993,"y":-9007199254740991.5,"a key":0.30000000000000004}`, `{"x":999999999999999999,"y":1234567890123456789,"a key":-9223372036854775808}`,
+	`{"x":128,"y":-129,"a key":127.0}`, `{"x":1e2,"y":1.5E-3,"a key":12.345678901234567}`, `{"x":9999.994,"y":9999.995,"a key":12.345}`, `{"x":1.2.3,"y":1-,"a key":--1}`, `{"x":253402300800,"y":-62167219201,"a key":1700000040.25}`,
 	`{"x":` + strings.Repeat(`{"y":`, 99) + "1" + strings.Repeat("}", 99) + "}",
 	`{"x":` + strings.Repeat(`{"y":`, 101) + "1" + strings.Repeat("}", 101) + "}",
 	`{"x":{"y":` + strings.Repeat("[", 400) + strings.Repeat("]", 400) + `}}`,
