@@ -31,7 +31,7 @@ func accessLog(b *testing.B, n int) (*View, []Record) {
 	}
 	const ts, path, user, status, size, latency, variant = 1, 3, 4, 5, 6, 7, 8
 	stream := &StreamPlan{
-		Def:       &StreamDef{Format: FormatJSON, Columns: cols, EventTime: "ts", TimeFormat: "unix_ms"},
+		Def: &StreamDef{Format: FormatJSON, Columns: cols, EventTime: "ts", TimeFormat: "unix_ms"},
 	}
 	col := func(i int) column.Expr { return &column.Col{Index: i, T: cols[i].Type} }
 	failed := &column.Cmp{Op: column.Ge, L: col(status), R: &column.Const{V: column.Value{Kind: column.Int, I: 500}, T: column.Bigint}}
@@ -114,7 +114,10 @@ func BenchmarkTake(b *testing.B) {
 		w := worker(b)
 		each(b, func(recs []Record) { w.decoder.decode(recs, &w.batch) })
 	})
-	b.Run("clone", func(b *testing.B) { each(b, func(recs []Record) { _ = cloneRecords(recs) }) })
+	b.Run("copy", func(b *testing.B) {
+		var c recordCopy
+		each(b, c.copyOf)
+	})
 	b.Run("groups", func(b *testing.B) {
 		w := worker(b)
 		w.decoder.decode(recs, &w.batch)

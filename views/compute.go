@@ -6,6 +6,7 @@ import (
 	"math"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -18,6 +19,9 @@ import (
 // computeWorkers is how many goroutines turn records into partial states when
 // a range of the log is computed. Reading it in bulk takes little beside that.
 var computeWorkers = min(runtime.GOMAXPROCS(0), 8)
+
+// copiesAhead is how many batches wait for each worker that gets copies.
+const copiesAhead = 2
 
 // compute runs the events in (after, until] through the view's pipeline into a
 // table of its own. progress is told how far it is. What the log does not hold
@@ -62,13 +66,21 @@ func (v *View) compute(ctx context.Context, after, until uint64, pace *pacer, pr
 func (v *View) feed(ctx context.Context, r *run, workers []*worker, pace *pacer, progress func(seq, gaps uint64)) error {
 	r.seen = r.from
 	group, ctx := errgroup.WithContext(ctx)
-	batches := make(chan []Record, 2*(len(workers)-1))
+	batches := make(chan *recordCopy, copiesAhead*(len(workers)-1))
+	free := make(chan *recordCopy, cap(batches)+len(workers)) // as many as there ever are
 	for _, w := range workers[1:] {
-		group.Go(func() error { return w.run(ctx, batches) })
+		group.Go(func() error { return w.run(ctx, batches, free) })
 	}
 	take := func(recs []Record) error {
 		if beside := pace != nil && pace.g.busy(time.Now()); !beside && len(batches) < cap(batches) {
-			batches <- cloneRecords(recs) // nobody else sends
+			var c *recordCopy
+			select {
+			case c = <-free:
+			default:
+				c = &recordCopy{}
+			}
+			c.copyOf(recs)
+			batches <- c // nobody else sends
 			return ctx.Err()
 		}
 		if pace == nil {
@@ -148,15 +160,16 @@ func (v *View) newWorker() (*worker, error) {
 	}, nil
 }
 
-// run takes batches until there are no more, or ctx is done.
-func (w *worker) run(ctx context.Context, batches <-chan []Record) error {
-	for recs := range batches {
+// run takes batches until there are no more, or ctx is done. They go to free.
+func (w *worker) run(ctx context.Context, batches <-chan *recordCopy, free chan<- *recordCopy) error {
+	for c := range batches {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := w.take(recs); err != nil {
+		if err := w.take(c.recs); err != nil {
 			return err
 		}
+		free <- c
 	}
 	return nil
 }
@@ -177,28 +190,38 @@ func (w *worker) take(recs []Record) (err error) {
 	return nil
 }
 
-// cloneRecords returns records that stay as they are when those of the log do not.
-func cloneRecords(recs []Record) []Record {
+// A recordCopy is records that stay as they are when those of the log do not.
+type recordCopy struct {
+	recs []Record
+	buf  []byte
+}
+
+// copyOf makes c that of recs, in the memory that it has.
+func (c *recordCopy) copyOf(recs []Record) {
 	size := 0
 	for i := range recs {
 		size += len(recs[i].Subject) + len(recs[i].ID) + len(recs[i].Payload)
 	}
-	buf := make([]byte, 0, size)
+	buf := slices.Grow(c.buf[:0], size)
+	var subject, own string // of neighbours it is mostly the same
 	text := func(s string) string {
 		if s == "" {
 			return ""
 		}
 		at := len(buf)
 		buf = append(buf, s...)
-		return unsafe.String(&buf[at], len(s)) // buf is never written again there
+		return unsafe.String(&buf[at], len(s)) // buf is not written again there while it is in use
 	}
-	own := make([]Record, len(recs))
-	for i, r := range recs {
-		own[i] = r
-		own[i].Subject, own[i].ID = text(r.Subject), text(r.ID)
+	c.recs = slices.Grow(c.recs[:0], len(recs))[:len(recs)]
+	for i := range recs {
+		r, to := &recs[i], &c.recs[i]
+		if i == 0 || r.Subject != subject {
+			subject, own = r.Subject, text(r.Subject)
+		}
+		to.Seq, to.Time, to.Subject, to.ID = r.Seq, r.Time, own, text(r.ID)
 		at := len(buf)
 		buf = append(buf, r.Payload...)
-		own[i].Payload = buf[at:len(buf):len(buf)]
+		to.Payload = buf[at:len(buf):len(buf)]
 	}
-	return own
+	c.buf = buf
 }
