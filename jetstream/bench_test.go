@@ -2,11 +2,14 @@ package jetstream
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/minio/highwayhash"
 
 	"weir/views"
 )
@@ -177,4 +180,32 @@ func BenchmarkLive(b *testing.B) {
 		b.Fatal(err)
 	}
 	report(b, "event", cpu)
+}
+
+// BenchmarkParse is what it takes to find the records of a block in memory and
+// to verify them, one record an operation.
+func BenchmarkParse(b *testing.B) {
+	key := make([]byte, highwayhash.Size)
+	var buf []byte
+	msgs := events(2000)
+	for i := range msgs {
+		at := len(buf)
+		buf = binary.LittleEndian.AppendUint32(buf, 0)
+		buf = binary.LittleEndian.AppendUint64(buf, uint64(i+1))
+		buf = binary.LittleEndian.AppendUint64(buf, uint64(time.Now().UnixNano()))
+		buf = binary.LittleEndian.AppendUint16(buf, 5)
+		buf = append(append(buf, "bench"...), msgs[i].Payload...)
+		sum := highwayhash.Sum64(append(slices.Clone(buf[at+4:at+20]), buf[at+recordHead:]...), key)
+		buf = binary.LittleEndian.AppendUint64(buf, sum)
+		binary.LittleEndian.PutUint32(buf[at:], uint32(len(buf)-at))
+	}
+	left, cpu := b.N, cpuTime(b)
+	b.ResetTimer()
+	for ; left > 0; left -= len(msgs) {
+		r := &blockReader{until: uint64(len(msgs)), subjects: map[string]string{}, records: make([]views.Record, 0, len(msgs))}
+		if used, _, bad := r.parse(key, buf); bad || used != len(buf) {
+			b.Fatal("the records do not parse")
+		}
+	}
+	report(b, "record", cpu)
 }

@@ -1,7 +1,6 @@
 package jetstream
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -89,7 +88,7 @@ type blockReader struct {
 
 	records  []views.Record
 	buf      []byte
-	sum      [highwayhash.Size64]byte
+	head     []byte // scratch of intact
 	subjects map[string]string
 	subject  string
 }
@@ -280,16 +279,13 @@ func (r *blockReader) endOf(list []uint32) uint64 {
 // A block is one that is open.
 type block struct {
 	index uint32
-	file  *os.File // nil when it is closed
-	hash  *highwayhash.Digest64
+	file  *os.File          // nil when it is closed
+	key   [sha256.Size]byte // of the records' checksums
 }
 
 func (r *blockReader) openBlock(index uint32) (b block, err error) {
 	b.index = index
-	key := sha256.Sum256([]byte(r.log.name + "-" + strconv.FormatUint(uint64(index), 10)))
-	if b.hash, err = highwayhash.NewDigest64(key[:]); err != nil {
-		return block{}, err
-	}
+	b.key = sha256.Sum256([]byte(r.log.name + "-" + strconv.FormatUint(uint64(index), 10)))
 	b.file, err = os.Open(r.path(index))
 	return b, err
 }
@@ -326,7 +322,7 @@ func (r *blockReader) readBlock(ctx context.Context, index uint32, yield func([]
 		}
 		at += int64(n)
 		have += n
-		used, next, bad := r.parse(b.hash, r.buf[:have])
+		used, next, bad := r.parse(b.key[:], r.buf[:have])
 		if len(r.records) > 0 {
 			r.pos = r.records[len(r.records)-1].Seq
 			r.log.server.fromBlocks.Add(uint64(len(r.records)))
@@ -365,7 +361,7 @@ func (r *blockReader) grow(have int) {
 // full, and returns how many bytes they are. It stops before what is not
 // certain: a record that is damaged, or one, next being the sequence before it,
 // that does not follow.
-func (r *blockReader) parse(hash *highwayhash.Digest64, buf []byte) (used int, next uint64, bad bool) {
+func (r *blockReader) parse(key, buf []byte) (used int, next uint64, bad bool) {
 	r.records = r.records[:0]
 	pos := r.pos
 	for pos < r.until && len(buf)-used >= recordHead {
@@ -390,7 +386,7 @@ func (r *blockReader) parse(hash *highwayhash.Digest64, buf []byte) (used int, n
 			continue // handed over before, or wanted by nobody
 		}
 		b = b[:size]
-		if !r.intact(hash, b, subject, rest) {
+		if !r.intact(key, b, subject, rest) {
 			return used, 0, true
 		}
 		if seq != pos+1 && !r.allDeleted(pos+1, seq-1) {
@@ -434,18 +430,20 @@ func (r *blockReader) skip(pos uint64) {
 	}
 }
 
-// intact says whether a record is as it was written.
-func (r *blockReader) intact(hash *highwayhash.Digest64, b []byte, subject, rest int) bool {
+// intact says whether a record is as it was written. What the checksum is of is
+// put together within b for the time being, so that the hash is that of one piece
+// and copies nothing.
+func (r *blockReader) intact(key, b []byte, subject, rest int) bool {
 	end := len(b) - recordChecksum
-	hash.Reset()
-	_, _ = hash.Write(b[4:20])
-	if rest == subject {
-		_, _ = hash.Write(b[recordHead:end])
-	} else {
-		_, _ = hash.Write(b[recordHead:subject])
-		_, _ = hash.Write(b[rest:end])
+	r.head = append(r.head[:0], b[:rest]...)
+	from := rest - (16 + subject - recordHead)
+	if subject < rest { // headers follow
+		copy(b[from+16:rest], r.head[recordHead:subject])
 	}
-	return bytes.Equal(hash.Sum(r.sum[:0]), b[end:])
+	copy(b[from:], r.head[4:20])
+	sum := highwayhash.Sum64(b[from:end], key)
+	copy(b, r.head)
+	return sum == binary.LittleEndian.Uint64(b[end:])
 }
 
 // allDeleted says whether the sequences from first to last are known to be

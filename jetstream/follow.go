@@ -242,7 +242,7 @@ func (t *tail) read(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	used, next, bad := t.parse(t.hash, t.buf[:n])
+	used, next, bad := t.parse(t.key[:], t.buf[:n])
 	t.at += int64(used)
 	t.torn = used < n
 	switch {
