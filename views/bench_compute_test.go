@@ -3,6 +3,7 @@ package views
 import (
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -134,6 +135,47 @@ func BenchmarkTake(b *testing.B) {
 			for at := 0; at < n; at += benchBatch {
 				t.Add(rows[at:at+benchBatch], keys, nil)
 			}
+		})
+	})
+}
+
+// BenchmarkRows is what 100,000 groups of the access log take once their events
+// are counted; what is reported for an event is that of a group here.
+func BenchmarkRows(b *testing.B) {
+	const n = 100_000
+	v, recs := accessLog(b, 1)
+	w, err := v.newWorker()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := w.take(recs); err != nil {
+		b.Fatal(err)
+	}
+	all := w.table.New()
+	for i := range n {
+		key := partial.AppendKey(nil, column.Value{Kind: column.Time, I: 1_700_000_040_000_000 + int64(i/200)*60_000_000})
+		key = partial.AppendKey(key, column.Value{Kind: column.String, S: fmt.Sprintf("/section%d/page%02d", i*37%7, i*37%100)})
+		key = partial.AppendKey(key, column.Value{Kind: column.String, S: string(rune('A' + i/100%2))})
+		all.MergeInto(all.Group(key), w.table, 0)
+	}
+	b.Run("merge", func(b *testing.B) { perEvent(b, n, func() { all.New().Merge(all) }) })
+	copies := func() *partial.Table {
+		t := all.New()
+		t.Merge(all)
+		return t
+	}
+	b.Run("merge and sort", func(b *testing.B) { perEvent(b, n, func() { copies().Sorted() }) })
+	b.Run("write", func(b *testing.B) {
+		all.Sorted()
+		perEvent(b, n, func() {
+			meta := storeMeta{}
+			meta.openEpoch()
+			s, err := createStore(filepath.Join(b.TempDir(), "v.db"), v.plan.Specs(), meta)
+			if err != nil {
+				b.Fatal(err)
+			}
+			write(b, s, all)
+			_ = s.db.Close()
 		})
 	})
 }

@@ -160,6 +160,7 @@ func (s *store) combine(tx *bolt.Tx, r *rowset, t *partial.Table, keep func(key 
 	}
 	scratch := partial.NewTable(s.specs)
 	one := scratch.Group(partial.EmptyKey())
+	values := arena{size: min(arenaSize, arenaLow*t.Len())}
 	for _, i := range t.Sorted() {
 		key := t.Key(int(i))
 		if keep != nil && !keep(key) {
@@ -171,22 +172,52 @@ func (s *store) combine(tx *bolt.Tx, r *rowset, t *partial.Table, keep func(key 
 				return err
 			}
 		}
-		var value []byte // bbolt keeps it until the commit, so it is fresh each time
+		room := values.room()
+		var value []byte
 		if old == nil {
-			value = t.Append(nil, int(i))
+			value = t.Append(room, int(i))
 		} else {
 			if err := scratch.Decode(one, states); err != nil {
 				return fmt.Errorf("%w: row %x: %w", errDamaged, key, err)
 			}
 			scratch.MergeInto(one, t, int(i))
-			value = scratch.Append(make([]byte, 0, len(old)), one)
+			value = scratch.Append(room, one)
 			scratch.ClearStates(1)
 		}
 		if err := r.put(b, key, old, value); err != nil {
 			return err
 		}
+		values.took(len(value) + checkSize)
 	}
 	return nil
+}
+
+// An arena is memory for values, which bbolt keeps until the commit: each one
+// fresh, but many of them allocated at once. A value that finds no room where it
+// is put moves, as append has it.
+type arena struct {
+	free []byte
+	size int
+}
+
+const (
+	arenaSize = 64 << 10
+	arenaLow  = 256 // most values are shorter
+)
+
+// room returns an empty slice with the capacity that there is.
+func (a *arena) room() []byte {
+	if cap(a.free) < min(arenaLow, a.size) {
+		a.free = make([]byte, 0, a.size)
+	}
+	return a.free
+}
+
+// took says how many bytes of the room are in use now, or would be if they had
+// found room.
+func (a *arena) took(n int) {
+	n = min(n, cap(a.free))
+	a.free = a.free[n:n]
 }
 
 // into combines all rows of the rowset into t.

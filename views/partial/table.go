@@ -2,6 +2,8 @@ package partial
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/binary"
 	"hash/maphash"
 	"math"
 	"slices"
@@ -15,6 +17,7 @@ import (
 type Table struct {
 	specs  []Spec
 	states []States
+	room   int // of groups that the states have room for
 
 	keys []byte   // all keys, one behind the other
 	ends []uint32 // ends[i] is where key i ends; a table is kept far below 4 GiB of keys
@@ -102,8 +105,11 @@ func (t *Table) insert(key []byte, h, at uint64) uint32 {
 	t.ends = append(t.ends, uint32(len(t.keys)))
 	t.hash = append(t.hash, h)
 	t.slot[at] = uint32(n + 1)
-	for _, s := range t.states {
-		s.Grow(n + 1)
+	if n >= t.room {
+		t.room = max(n+1, 2*t.room)
+		for _, s := range t.states {
+			s.Grow(t.room)
+		}
 	}
 	if 4*len(t.ends) > 3*len(t.slot) {
 		t.rehash()
@@ -266,7 +272,7 @@ func (t *Table) Merge(from *Table) {
 
 // MergeGroup combines group j of from into t.
 func (t *Table) MergeGroup(from *Table, j int) {
-	t.MergeInto(t.Group(from.Key(j)), from, j)
+	t.MergeInto(int(t.group(from.Key(j), from.hash[j])), from, j)
 }
 
 // MergeInto combines group j of from into group i of t, whatever their keys.
@@ -317,15 +323,51 @@ func (t *Table) Append(dst []byte, i int) []byte {
 // table must not change any more.
 func (t *Table) Sorted() []uint32 {
 	t.sortOnce.Do(func() {
-		t.sorted = make([]uint32, t.Len())
-		for i := range t.sorted {
-			t.sorted[i] = uint32(i)
-		}
-		slices.SortFunc(t.sorted, func(a, b uint32) int {
-			return bytes.Compare(t.Key(int(a)), t.Key(int(b)))
+		heads, skip := t.heads()
+		slices.SortFunc(heads, func(a, b head) int {
+			if a.bytes != b.bytes {
+				return cmp.Compare(a.bytes, b.bytes)
+			}
+			return bytes.Compare(t.Key(int(a.group))[skip:], t.Key(int(b.group))[skip:])
 		})
+		t.sorted = make([]uint32, len(heads))
+		for i := range heads {
+			t.sorted[i] = heads[i].group
+		}
 	})
 	return t.sorted
+}
+
+// A head is the first bytes in which the keys of a table differ, which tell most
+// of them apart without a look at the keys themselves.
+type head struct {
+	bytes uint64 // the first is the highest; zeros behind a key that is shorter
+	group uint32
+}
+
+// heads returns those of all keys, and how many bytes are the same in all.
+func (t *Table) heads() (heads []head, skip int) {
+	heads = make([]head, t.Len())
+	for i := range heads {
+		key := t.Key(i)
+		if i == 0 {
+			skip = len(key)
+		}
+		first := t.Key(0)
+		skip = min(skip, len(key))
+		for n := range skip {
+			if key[n] != first[n] {
+				skip = n
+				break
+			}
+		}
+	}
+	for i := range heads {
+		var b [8]byte
+		copy(b[:], t.Key(i)[skip:])
+		heads[i] = head{binary.BigEndian.Uint64(b[:]), uint32(i)}
+	}
+	return heads, skip
 }
 
 // Reset empties the table, keeping its memory.
