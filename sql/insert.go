@@ -327,6 +327,15 @@ func checkInsertColumns(def *views.StreamDef, cols ast.Columns) error {
 	given := func(name string) bool {
 		return slices.ContainsFunc(cols, func(c ast.ColIdent) bool { return c.EqualString(name) })
 	}
+	for _, c := range cols {
+		known := slices.ContainsFunc(def.Columns, func(d views.ColumnDef) bool { return c.EqualString(d.Name) })
+		for i := range views.Extras {
+			known = known || c.EqualString(views.Extras[i].Name)
+		}
+		if !known {
+			return gmsx.Error(1054, "42S22", "Unknown column '%s' in 'field list'", c)
+		}
+	}
 	for _, extra := range []int{views.ExtraSeq, views.ExtraTime} {
 		if name := views.Extras[extra].Name; given(name) {
 			return gmsx.Error(3105, "HY000", "The value specified for column '%s' in stream '%s' is not allowed: the log gives it", name, def.Name)

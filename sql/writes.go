@@ -64,6 +64,9 @@ func checkDBDDL(n *ast.DBDDL) error {
 		if own {
 			return gmsx.Error(1044, "42000", "database %s is weir's own and cannot be dropped", systemDatabase)
 		}
+		if name := strings.ToLower(n.DBName); name == "information_schema" || name == "mysql" || name == "performance_schema" {
+			return gmsx.Error(1044, "42000", "Access denied to database '%s': it is the server's own and cannot be dropped", name)
+		}
 	case ast.CreateStr:
 		switch name := strings.ToLower(n.DBName); {
 		case own, name == "information_schema", name == "mysql", name == "performance_schema", name == "sys":

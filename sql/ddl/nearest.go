@@ -15,11 +15,18 @@ func isSlip(typed, want string) bool {
 	return distance(asciiUpper(typed), asciiUpper(want)) <= (len(want)+1)/3
 }
 
+// isShortSlip is isSlip for names of one and two letters, which columns have and
+// keywords have not: one letter of two may be wrong, too many or missing.
+func isShortSlip(typed, want string) bool {
+	return len(want) < 3 && max(len(typed), len(want)) == 2 && distance(asciiUpper(typed), asciiUpper(want)) == 1 ||
+		len(want) == 2 && len(typed) == 3 && distance(asciiUpper(typed), asciiUpper(want)) == 1
+}
+
 // Nearest returns the candidate that typed is most likely a slip of, or "".
 func Nearest(typed string, candidates []string) string {
 	best, least := "", slipLengthMax
 	for _, c := range candidates {
-		if !isSlip(typed, c) {
+		if !isSlip(typed, c) && !isShortSlip(typed, c) {
 			continue
 		}
 		if d := distance(asciiUpper(typed), asciiUpper(c)); d < least {

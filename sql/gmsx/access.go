@@ -1,8 +1,10 @@
 package gmsx
 
 import (
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
@@ -369,8 +371,25 @@ func (e *Engine) checkSet(ctx *gms.Context, n *plan.Set) error {
 		if v, ok := f.LeftChild.(*expression.SystemVar); ok && v.Scope != nil && !v.Scope.IsSessionOnly() {
 			return e.Authorize(ctx, Access{Privilege: PrivilegeSuper})
 		}
+		if v, ok := f.LeftChild.(*expression.SystemVar); ok && strings.EqualFold(v.Name, "time_zone") {
+			if l, ok := f.RightChild.(*expression.Literal); ok {
+				if zone, ok := textOf(l.Value()); ok && !knownZone(zone) {
+					return Error(1298, "HY000", "Unknown or incorrect time zone: '%s'", shown(zone))
+				}
+			}
+		}
 	}
 	return nil
+}
+
+var zoneOffset = regexp.MustCompile(`^[+-](0?\d|1[0-4]):[0-5]\d$`)
+
+func knownZone(name string) bool {
+	if strings.EqualFold(name, "SYSTEM") || zoneOffset.MatchString(name) {
+		return true
+	}
+	_, err := time.LoadLocation(name)
+	return err == nil && name != "" && !strings.EqualFold(name, "local")
 }
 
 // showDatabases leaves those out that are not there for the account.

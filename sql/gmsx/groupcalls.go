@@ -13,6 +13,9 @@ func (p *parser) checkGroupCalls(s *ast.Select) error {
 	if s.Where != nil && p.aggregateIn(s.Where.Expr) {
 		return Error(1111, "HY000", "Invalid use of group function: WHERE chooses rows before they are grouped; use HAVING")
 	}
+	if p.nestedAggregate(s.SelectExprs) || p.nestedAggregate(s.OrderBy) || s.Having != nil && p.nestedAggregate(s.Having.Expr) {
+		return Error(1111, "HY000", "Invalid use of group function: an aggregate of an aggregate needs a derived table between them")
+	}
 	for _, e := range s.GroupBy {
 		if p.aggregateIn(e) {
 			return Error(1111, "HY000", "Invalid use of group function: GROUP BY makes the groups that an aggregate is of")
@@ -141,6 +144,27 @@ func (p *parser) aggregateIn(e ast.Expr) bool {
 		}
 		return !found, nil
 	}, e)
+	return found
+}
+
+// nestedAggregate says whether an aggregate in n, which is of no sub-query, is of
+// an aggregate. Windows may be of aggregates.
+func (p *parser) nestedAggregate(n ast.SQLNode) (found bool) {
+	_ = ast.Walk(func(n ast.SQLNode) (bool, error) {
+		switch n := n.(type) {
+		case *ast.Subquery:
+			return false, nil
+		case *ast.FuncExpr:
+			if n.Over == nil && p.aggregate(n) {
+				for _, x := range n.Exprs {
+					if a, ok := x.(*ast.AliasedExpr); ok {
+						found = found || p.aggregateIn(a.Expr)
+					}
+				}
+			}
+		}
+		return !found, nil
+	}, n)
 	return found
 }
 

@@ -24,7 +24,12 @@ var (
 // meant, among those that the account may see.
 func (e *Engine) hint(ctx *gms.Context, query string, err error) error {
 	own := (*mysql.SQLError)(nil)
-	if e.opts.Nearest == nil || !errors.As(err, &own) {
+	if !errors.As(err, &own) {
+		return err
+	}
+	own = e.asWritten(ctx, query, own)
+	err = own
+	if e.opts.Nearest == nil {
 		return err
 	}
 	var form *regexp.Regexp
@@ -61,18 +66,13 @@ func (e *Engine) databaseNames(ctx *gms.Context, _ string) (names []string) {
 }
 
 // tablesRead are the tables that a statement names.
-func tablesRead(query string) (list ast.TableNames) {
-	stmt, err := ast.Parse(query)
+func tablesRead(query string) ast.TableNames {
+	first, _ := splitStatement(query)
+	stmt, err := ast.Parse(first)
 	if err != nil {
 		return nil
 	}
-	_ = ast.Walk(func(n ast.SQLNode) (bool, error) {
-		if t, ok := n.(ast.TableName); ok && !t.IsEmpty() {
-			list = append(list, t)
-		}
-		return true, nil
-	}, stmt)
-	return list
+	return tablesIn(stmt)
 }
 
 // databaseOf is that of a table's name.

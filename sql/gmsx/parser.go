@@ -43,7 +43,7 @@ func (p *parser) ParseOneWithOptions(ctx context.Context, query string, o ast.Pa
 		if stmt := p.retry(ctx, first, o, err); stmt != nil {
 			return stmt, len(query) - len(rest), nil
 		}
-		return nil, n, syntaxError(err)
+		return nil, n, syntaxError(query, err)
 	}
 	stmt, err = p.rewrite(ctx, stmt, false)
 	return stmt, n, err
@@ -68,7 +68,7 @@ func (p *parser) ParseWithOptions(ctx context.Context, query string, delimiter r
 				return stmt, strings.TrimSpace(first), tail, nil
 			}
 		}
-		return nil, parsed, rest, syntaxError(err)
+		return nil, parsed, rest, syntaxError(query, err)
 	}
 	stored := false
 	if d, ok := stmt.(*ast.DDL); ok && d.ViewSpec != nil {
@@ -165,6 +165,11 @@ func (p *parser) rewrite(ctx context.Context, stmt ast.Statement, stored bool) (
 			return nil, err
 		}
 	}
+	if !stored {
+		if err := checkDefinitions(stmt); err != nil {
+			return nil, err
+		}
+	}
 	if own := p.e.ownProcesses(stmt); own != nil {
 		return inject(own), nil
 	}
@@ -226,6 +231,9 @@ func (p *parser) rewrite(ctx context.Context, stmt ast.Statement, stored bool) (
 			unions = append(unions, n)
 		case *ast.With:
 			recursive = recursive || n != nil && n.Recursive
+			if err := distinctQueries(n); err != nil {
+				return false, err
+			}
 		}
 		return true, refuseFiles(n)
 	}, stmt)
@@ -245,8 +253,8 @@ func (p *parser) rewrite(ctx context.Context, stmt ast.Statement, stored bool) (
 	return stmt, nil
 }
 
-// syntaxError gives a parser's error its number.
-func syntaxError(err error) error {
+// syntaxError gives a parser's error its number, and MySQL's words for the place.
+func syntaxError(query string, err error) error {
 	if errors.Is(err, ast.ErrEmpty) {
 		return err
 	}
@@ -258,6 +266,12 @@ func syntaxError(err error) error {
 	message := err.Error()
 	if class, rest, ok := strings.Cut(message, "\n"); ok && strings.HasPrefix(class, "Code: ") {
 		message = rest
+	}
+	if noColumns.MatchString(query) {
+		return Error(1113, "42000", "A table must have at least 1 column")
+	}
+	if near, ok := nearSyntaxError(query, message); ok && strings.HasPrefix(strings.TrimSpace(message), "syntax error") {
+		return Error(1064, "42000", mysqlSyntaxError+"check the manual that corresponds to your MySQL server version for the right syntax to use %s", near)
 	}
 	return Error(1064, "42000", mysqlSyntaxError+"%s", strings.TrimSpace(message))
 }

@@ -28,6 +28,7 @@ func addRules(b *analyzer.Builder, o Options) {
 	b.RemoveValidationRule(engineRule("validateGroupBy"))
 	all := []Rule{
 		{Early: true, Apply: refuseOuterAggregates},
+		{Early: true, Apply: distinctColumns},
 		{Early: true, Apply: fullGroups},
 		{Early: true, Apply: plainCasts},
 		{Early: true, Apply: plainDecimals},

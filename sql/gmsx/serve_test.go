@@ -83,7 +83,7 @@ func TestPrepared(t *testing.T) {
 		t.Errorf("aggregates: %q", got)
 	}
 	_, err = db.Prepare("SELEC 1")
-	expectError(t, err, 1064, "42000", "syntax error")
+	expectError(t, err, 1064, "42000", "near 'SELEC 1' at line 1")
 	_, err = db.Prepare("SELECT nosuch FROM nums")
 	expectError(t, err, 1054, "42S22", "nosuch")
 }

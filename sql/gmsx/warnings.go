@@ -21,8 +21,10 @@ type conditions struct {
 	total     int
 	errors    int
 	divisions int // by zero
-	locked    bool
-	hidden    bool // from the count: SHOW WARNINGS has none of its own
+	// conversions are the messages of those that failed.
+	conversions map[string]bool
+	locked      bool
+	hidden      bool // from the count: SHOW WARNINGS has none of its own
 	// earlier of these, and earlierTotal of the count, are of the statement
 	// before, which the engine clears only once it has planned the next.
 	earlier, earlierTotal int
@@ -37,6 +39,9 @@ type conditions struct {
 // Warn implements gms.Session.
 func (s *Session) Warn(w *gms.Warning) {
 	c := &s.conditions
+	if w.Code == 1292 && !c.first(w.Message) {
+		return
+	}
 	c.total++
 	c.hidden = false
 	if w.Level == "Error" {
@@ -53,6 +58,21 @@ func (s *Session) Warn(w *gms.Warning) {
 	if len(c.kept) < warningsMax {
 		c.kept = append(c.kept, asMySQL(w))
 	}
+}
+
+// first says whether a conversion that failed is new to the statement: the
+// engine converts a constant as often as it compares it.
+func (c *conditions) first(message string) bool {
+	if c.conversions[message] {
+		return false
+	}
+	if c.conversions == nil {
+		c.conversions = map[string]bool{}
+	}
+	if len(c.conversions) < warningsMax {
+		c.conversions[message] = true
+	}
+	return true
 }
 
 // Warnings implements gms.Session: the oldest is the first.
