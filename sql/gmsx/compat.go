@@ -1,6 +1,7 @@
 package gmsx
 
 import (
+	"strings"
 	"time"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
@@ -14,24 +15,46 @@ import (
 // table on which it sees none.
 func showColumns(ctx *gms.Context, n *plan.ShowColumns, row gms.Row) (gms.RowIter, error) {
 	iter, err := rowexec.DefaultBuilder.Build(ctx, n, row)
-	if err != nil || !n.Full {
-		return iter, err
+	if err != nil {
+		return nil, err
 	}
-	return &privilegesIter{RowIter: iter, at: n.Schema().IndexOfColName("Privileges")}, nil
+	schema := n.Schema()
+	return &columnsIter{RowIter: iter, defaults: schema.IndexOfColName("Default"), privileges: schema.IndexOfColName("Privileges")}, nil
 }
 
-type privilegesIter struct {
+type columnsIter struct {
 	gms.RowIter
-	at int
+	defaults, privileges int // the places of columns, -1 for none
 }
 
-func (p *privilegesIter) Next(ctx *gms.Context) (gms.Row, error) {
+func (p *columnsIter) Next(ctx *gms.Context) (gms.Row, error) {
 	row, err := p.RowIter.Next(ctx)
-	if err == nil && p.at >= 0 && p.at < len(row) && row[p.at] == "" {
-		row = row.Copy()
-		row[p.at] = "select"
+	if err != nil {
+		return nil, err
 	}
-	return row, err
+	row = row.Copy()
+	if p.privileges >= 0 && row[p.privileges] == "" {
+		row[p.privileges] = "select"
+	}
+	if p.defaults >= 0 {
+		if s, ok := row[p.defaults].(string); ok {
+			row[p.defaults] = plainDefault(s)
+		}
+	}
+	return row, nil
+}
+
+// plainDefault is a default as DESCRIBE shows it: a value without quotes, and an
+// expression in one pair of parentheses.
+func plainDefault(s string) string {
+	switch last := len(s) - 1; {
+	case last < 1:
+	case s[0] == '\'' && s[last] == '\'':
+		return strings.NewReplacer("''", "'", `\\`, `\`, `\'`, "'").Replace(s[1:last])
+	case strings.HasPrefix(s, "((") && strings.HasSuffix(s, "))"):
+		return s[1:last]
+	}
+	return s
 }
 
 // showTableStatus fills in the Comment of SHOW TABLE STATUS.

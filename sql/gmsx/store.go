@@ -104,6 +104,17 @@ func implicitDefault(t gms.Type) any {
 // store is a value as column c has it; v is not NULL.
 func (st *storing) store(ctx *gms.Context, c *gms.Column, v any) (any, error) {
 	text, isText := textOf(v)
+	if b, ok := v.([]byte); ok && types.IsNumber(c.Type) && len(b) <= 8 {
+		// X'41' and b'11' are numbers in a column of numbers, and nothing tells
+		// them from bytes that were read.
+		if _, bad := numberIn(text); bad != wholeNumber {
+			n := uint64(0)
+			for _, x := range b {
+				n = n<<8 | uint64(x)
+			}
+			v, isText = n, false
+		}
+	}
 	switch t := c.Type.(type) {
 	case gms.NumberType:
 		if types.IsFloat(t) {
@@ -458,7 +469,7 @@ func storeInserted(ctx *gms.Context, n *plan.InsertInto) *plan.InsertInto {
 	st := newStoring(ctx, tableName(n.Destination), n.Ignore && !load, load)
 	cp := *n
 	cp.Source = &storedSource{UnaryNode: plan.UnaryNode{Child: n.Source}, st: st, schema: n.Destination.Schema(), unnamed: &n.DeferredDefaults}
-	cp.OnDupExprs = st.assignments(n.OnDupExprs, n.Destination.Schema(), false)
+	cp.OnDupExprs, _ = st.assignments(n.OnDupExprs, n.Destination.Schema(), false)
 	return &cp
 }
 
@@ -482,9 +493,10 @@ func tableName(n gms.Node) (name string) {
 	return name
 }
 
-// storeUpdated does the same for what UPDATE assigns.
+// storeUpdated does the same for what UPDATE assigns; nil if nothing is to be
+// done, or all is done.
 func storeUpdated(ctx *gms.Context, n *plan.Update) (*plan.Update, error) {
-	done := false
+	done, changed := false, false
 	child, _, err := transform.NodeWithOpaque(n.Child, func(c gms.Node) (gms.Node, transform.TreeIdentity, error) {
 		src, ok := c.(*plan.UpdateSource)
 		if !ok || done {
@@ -503,10 +515,10 @@ func storeUpdated(ctx *gms.Context, n *plan.Update) (*plan.Update, error) {
 		}
 		st := newStoring(ctx, tableName(src.Child), n.Ignore, false)
 		cp := *src
-		cp.UpdateExprs = st.assignments(src.UpdateExprs, schema, true)
+		cp.UpdateExprs, changed = st.assignments(src.UpdateExprs, schema, true)
 		return &cp, transform.NewTree, nil
 	})
-	if err != nil || done {
+	if err != nil || done || !changed {
 		return nil, err
 	}
 	cp := *n
@@ -516,8 +528,8 @@ func storeUpdated(ctx *gms.Context, n *plan.Update) (*plan.Update, error) {
 
 // assignments are SET expressions that store. counts says that each evaluation
 // of them all is of another row.
-func (st *storing) assignments(exprs []gms.Expression, schema gms.Schema, counts bool) []gms.Expression {
-	out := make([]gms.Expression, len(exprs))
+func (st *storing) assignments(exprs []gms.Expression, schema gms.Schema, counts bool) (out []gms.Expression, changed bool) {
+	out = make([]gms.Expression, len(exprs))
 	for i, e := range exprs {
 		out[i] = e
 		set, ok := e.(*expression.SetField)
@@ -534,9 +546,9 @@ func (st *storing) assignments(exprs []gms.Expression, schema gms.Schema, counts
 		}
 		value := &storedValue{UnaryExpression: expression.UnaryExpression{Child: set.RightChild}, st: st, column: schema[to.Index()], counts: counts}
 		counts = false
-		out[i] = expression.NewSetField(set.LeftChild, value)
+		out[i], changed = expression.NewSetField(set.LeftChild, value), true
 	}
-	return out
+	return out, changed
 }
 
 // divided returns the error of a division by zero that came since the session

@@ -310,10 +310,17 @@ func (t *Table) CreateText() string {
 		if c.Generated != nil {
 			col.Generated = &gms.ColumnDefaultValue{Expr: &gms.UnresolvedColumnDefault{ExprString: strings.TrimSuffix(strings.TrimPrefix(*c.Generated, "("), ")")}}
 		}
-		if c.Default != nil {
+		if c.Default == nil && c.Generated == nil && col.Nullable && !col.AutoIncrement && !types.IsTextBlob(col.Type) && !types.IsJSON(col.Type) {
+			value = "NULL" // MySQL says so
+		}
+		if value != "" {
 			col.Default = &gms.ColumnDefaultValue{Expr: &gms.UnresolvedColumnDefault{ExprString: value}}
 		}
-		parts = append(parts, gms.GenerateCreateTableColumnDefinition(&col, value, update, collation))
+		text := gms.GenerateCreateTableColumnDefinition(&col, value, update, collation)
+		if types.IsTimestampType(col.Type) && col.Nullable {
+			text = strings.Replace(text, " DEFAULT ", " NULL DEFAULT ", 1) // without, some servers take it for NOT NULL
+		}
+		parts = append(parts, text)
 	}
 	if len(d.Key) > 0 {
 		parts = append(parts, gms.GenerateCreateTablePrimaryKeyDefinition(d.names(d.Key)))
