@@ -215,6 +215,15 @@ func (e *Engine) shortRow(ctx *gms.Context, in *ast.Insert) int {
 // and MySQL's name of the clause: "" if it is not found.
 func whereWritten(stmt ast.SQLNode, name string) (written, clause string) {
 	name = strings.ReplaceAll(name, "`", "")
+	if written, clause = findWritten(stmt, name, true); written == "" {
+		written, clause = findWritten(stmt, name, false)
+	}
+	return written, clause
+}
+
+// findWritten is whereWritten of a name that is written so exactly, or with
+// another qualifier.
+func findWritten(stmt ast.SQLNode, name string, exactly bool) (written, clause string) {
 	last := name[strings.LastIndexByte(name, '.')+1:]
 	within := func(in string, nodes ...ast.SQLNode) bool {
 		for _, n := range nodes {
@@ -227,7 +236,7 @@ func whereWritten(stmt ast.SQLNode, name string) (written, clause string) {
 				}
 				switch n := n.(type) {
 				case *ast.Subquery:
-					written, clause = whereWritten(n.Select, name)
+					written, clause = findWritten(n.Select, name, exactly)
 					return false, nil
 				case *ast.Order:
 					if v, ok := n.Expr.(*ast.SQLVal); ok && v.Type == ast.IntVal && string(v.Val) == name {
@@ -235,7 +244,7 @@ func whereWritten(stmt ast.SQLNode, name string) (written, clause string) {
 					}
 				case *ast.ColName:
 					full := strings.ReplaceAll(ast.String(n), "`", "")
-					if n.Name.EqualString(last) && (strings.EqualFold(full, name) || last == name || strings.HasSuffix(strings.ToLower(name), "."+strings.ToLower(full))) {
+					if n.Name.EqualString(last) && (strings.EqualFold(full, name) || !exactly && (last == name || strings.HasSuffix(strings.ToLower(name), "."+strings.ToLower(full)))) {
 						written, clause = full, in
 					}
 					return false, nil
@@ -256,10 +265,10 @@ func whereWritten(stmt ast.SQLNode, name string) (written, clause string) {
 	}
 	switch n := stmt.(type) {
 	case *ast.ParenSelect:
-		return whereWritten(n.Select, name)
+		return findWritten(n.Select, name, exactly)
 	case *ast.SetOp:
-		if written, clause = whereWritten(n.Left, name); written == "" {
-			if written, clause = whereWritten(n.Right, name); written == "" {
+		if written, clause = findWritten(n.Left, name, exactly); written == "" {
+			if written, clause = findWritten(n.Right, name, exactly); written == "" {
 				within("order clause", n.OrderBy)
 			}
 		}
@@ -280,7 +289,7 @@ func whereWritten(stmt ast.SQLNode, name string) (written, clause string) {
 			}
 		}
 		if rows, ok := n.Rows.(ast.SelectStatement); ok {
-			if written, clause = whereWritten(rows, name); written != "" {
+			if written, clause = findWritten(rows, name, exactly); written != "" {
 				return written, clause
 			}
 		} else if within("field list", n.Rows) {
@@ -316,7 +325,7 @@ func tablesIn(stmt ast.Statement) (list ast.TableNames) {
 	return list
 }
 
-// oneSyntaxError says where in a statement the engine's parser gave up: it has
+// nearSyntaxError says where in a statement the engine's parser gave up: it has
 // read one byte behind the token that it could not use, and names that, or the
 // last one with letters.
 func nearSyntaxError(query string, message string) (string, bool) {

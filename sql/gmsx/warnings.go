@@ -2,6 +2,7 @@ package gmsx
 
 import (
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -56,7 +57,7 @@ func (s *Session) Warn(w *gms.Warning) {
 	}
 	c.mayReturn = false
 	if len(c.kept) < warningsMax {
-		c.kept = append(c.kept, asMySQL(w))
+		c.kept = append(c.kept, asMySQL(w, s.GetCurrentDatabase()))
 	}
 }
 
@@ -155,15 +156,21 @@ func (s *Session) failed(err error) {
 	}
 }
 
+// bareDropped is what the engine says of a table that DROP … IF EXISTS passes over.
+var bareDropped = regexp.MustCompile(`^Unknown table '([^'.]*)'$`)
+
 // ignored are the numbers of errors that IGNORE makes warnings, where the
 // engine leaves notes.
 var ignored = []int{1048, 1062, 1242, 1364, 1451, 1452, 1526, 3819}
 
 // asMySQL gives a condition of the engine the number, the level and the words
 // that MySQL has for it.
-func asMySQL(w *gms.Warning) *gms.Warning {
+func asMySQL(w *gms.Warning, database string) *gms.Warning {
 	cp := *w
 	cp.Message = reword(w.Message)
+	if m := bareDropped.FindStringSubmatch(cp.Message); m != nil && cp.Code == 1051 && database != "" {
+		cp.Message = "Unknown table '" + database + "." + m[1] + "'"
+	}
 	if cp.Code == 1105 && strings.HasPrefix(cp.Message, "Check constraint") {
 		cp.Code = 3819
 	}
