@@ -69,9 +69,9 @@ func loadTargets(n *plan.LoadData) (targets []loadTarget) {
 		}
 		return targets
 	case len(names) == 0: // variables alone
-	case variables+len(names)-extra <= len(schema):
+	case len(n.UserVars) != variables+len(names): // the table is wider than the list
 		names = names[:len(names)-extra]
-	default: // the list is longer than the table is wide
+	default:
 		for len(names) > 0 && n.SetExprs != nil && n.SetExprs[names[len(names)-1]] != nil {
 			names = names[:len(names)-1]
 		}
