@@ -81,7 +81,7 @@ func (e *explain) RowIter(ctx *gms.Context) (gms.RowIter, error) {
 		return nil, err
 	}
 	if !e.tree {
-		return gms.RowsToRowIter(explainRows(ctx, n)...), nil
+		return gms.RowsToRowIter(explainTable(ctx, n)...), nil
 	}
 	n, _, err = transform.NodeWithOpaque(n, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
 		switch t := n.(type) {
@@ -241,97 +241,4 @@ func ofLayer(text, name, suffix string) string {
 	text = strings.ReplaceAll(text, "name: "+name, "name: "+name+suffix)
 	text = strings.ReplaceAll(text, "["+name+".", "["+name+suffix+".")
 	return strings.ReplaceAll(text, ","+name+".", ","+name+suffix+".")
-}
-
-// explainRows are the rows of a tabular EXPLAIN.
-func explainRows(ctx *gms.Context, n gms.Node) (rows []gms.Row) {
-	var add func(n gms.Node)
-	add = func(n gms.Node) {
-		switch t := n.(type) {
-		case *aggregate:
-			rows = append(rows, accessRows(ctx, t.access.node, "Aggregate partial states")...)
-			return
-		case *topRows:
-			rows = append(rows, accessRows(ctx, t.access.node, "First rows")...)
-			return
-		case *plan.ResolvedTable, *plan.IndexedTableAccess, *streamScan:
-			rows = append(rows, accessRows(ctx, n, "")...)
-			return
-		case *plan.SubqueryAlias:
-			add(t.Child)
-			return
-		}
-		for _, c := range n.Children() {
-			add(c)
-		}
-	}
-	add(n)
-	if len(rows) == 0 {
-		rows = []gms.Row{explainRow(nil, nil, nil, nil, nil, "No tables used")}
-	}
-	return rows
-}
-
-// accessRows are the rows for one access: two for a serving view.
-func accessRows(ctx *gms.Context, n gms.Node, extra string) []gms.Row {
-	names := []string{n.(gms.Nameable).Name()}
-	var count any
-	if a, ok := accessNode(n); ok {
-		names[0] = a.table.name
-		if a.table.layer == views.Serving {
-			names = []string{a.table.name + "_batch", a.table.name + "_speed"}
-			extra = strings.TrimPrefix(extra+"; Merge", "; ")
-		}
-		if c, _, ok := a.countRows(ctx); ok {
-			count = c
-		} else if c, _, err := a.table.RowCount(ctx); err == nil {
-			count = c
-		}
-	}
-	kind, key, ref := "ALL", any(nil), any(nil)
-	if scan := newStreamScan(n); scan != nil {
-		names[0] = scan.table.Name()
-		if st, err := scan.table.stream.Log().State(ctx); err == nil {
-			count = st.Messages
-		}
-		if text := scan.describe(); text != "" {
-			extra = strings.TrimSuffix(text+"; "+extra, "; ")
-		}
-		if scan.lookup != nil || len(scan.bounds) > 0 {
-			kind, key = "range", any("PRIMARY")
-			if parts, err := scan.ranges(ctx); err == nil {
-				count = uint64(0)
-				for _, p := range parts {
-					count = count.(uint64) + p.until - p.after
-				}
-			}
-		}
-		if scan.lookup != nil {
-			key = scan.lookup.Index.ID()
-		}
-		return []gms.Row{explainRow(names[0], kind, key, ref, count, extra)}
-	}
-	if ita, ok := n.(*plan.IndexedTableAccess); ok {
-		key = ita.Index().ID()
-		kind, ref = "ref", "func"
-		if ita.IsStatic() {
-			lookup, err := ita.GetLookup(ctx, nil)
-			kind, ref = "range", any(nil)
-			if err == nil && lookup.IsPointLookup {
-				kind, ref = "const", "const"
-			}
-			if err == nil {
-				extra = strings.TrimSuffix(fmt.Sprintf("Using index condition: %s; %s", lookup.Ranges.DebugString(), extra), "; ")
-			}
-		}
-	}
-	var rows []gms.Row
-	for _, name := range names {
-		rows = append(rows, explainRow(name, kind, key, ref, count, extra))
-	}
-	return rows
-}
-
-func explainRow(table, kind, key, ref, count any, extra string) gms.Row {
-	return gms.Row{uint64(1), "SIMPLE", table, nil, kind, key, key, nil, ref, count, 100.0, orNull(extra)}
 }

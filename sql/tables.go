@@ -21,6 +21,8 @@ func (s *Server) build(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowIter, 
 		return s.buildJoin(ctx, n, row)
 	case *plan.ShowCreateTable:
 		return showCreate(n)
+	case *plan.ShowIndexes:
+		return showIndexes(ctx, n)
 	case *plan.LoadData:
 		return loadData(ctx, n)
 	case *plan.CreateDB:

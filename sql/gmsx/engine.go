@@ -55,6 +55,7 @@ func New(o Options) (*Engine, error) {
 	addRules(builder, o)
 	a := builder.Build()
 	a.Catalog.AuthHandler = authorizer{e}
+	a.Coster = coster{a.Coster}
 	exec := &execBuilder{e: e, user: o.Build}
 	exec.base = rowexec.NewOverrideBuilder(exec)
 	a.ExecBuilder = exec.base
