@@ -341,7 +341,7 @@ func (d *userDatabase) CreateView(ctx *gms.Context, name, selectText, createText
 	if gmsx.ReadsView(ctx, d.name, name) {
 		return gmsx.Error(1462, "HY000", "`%s`.`%s` contains view recursion: what it selects from reads the view itself, perhaps through other views", d.name, name)
 	}
-	create, selectText, err := viewText(d.name, name, ctx.GetCurrentDatabase(), selectText, createText)
+	create, selectText, err := d.server.viewText(ctx, d.name, name, selectText, createText)
 	if err != nil {
 		return err
 	}
@@ -352,8 +352,9 @@ func (d *userDatabase) CreateView(ctx *gms.Context, name, selectText, createText
 
 // viewText is the statement that makes a view, under the name that it has now,
 // and its SELECT. What the SELECT reads without saying of which database is in
-// the current one, as in MySQL, and stays there.
-func viewText(database, name, current, selectText, createText string) (create, query string, err error) {
+// the current one, as in MySQL, and stays there; * is what it is now.
+func (s *Server) viewText(ctx *gms.Context, database, name, selectText, createText string) (create, query string, err error) {
+	current := ctx.GetCurrentDatabase()
 	stmt, err := ast.Parse(createText)
 	if err != nil {
 		return "", "", gmsx.Error(1064, "42000", "%s", err)
@@ -362,6 +363,11 @@ func viewText(database, name, current, selectText, createText string) (create, q
 	ddl, ok := stmt.(*ast.DDL)
 	if !ok || ddl.ViewSpec == nil {
 		return text + " AS " + selectText, selectText, nil
+	}
+	if body, ok := ddl.ViewSpec.ViewExpr.(ast.SelectStatement); ok {
+		if selectText, err = s.frozenSelect(ctx, body, selectText, ddl.ViewSpec.Columns); err != nil {
+			return "", "", err
+		}
 	}
 	if len(ddl.ViewSpec.Columns) > 0 {
 		var cols []string
