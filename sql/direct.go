@@ -146,7 +146,9 @@ func (r *extremeRows) Next(ctx *gms.Context) (gms.Row, error) {
 			continue
 		}
 		var b column.Batch
-		n, err := r.snap.ScanLayout(x.layout, x.ranges, x.most).Fill(&b, 1)
+		c := r.snap.ScanLayout(x.layout, x.ranges, x.most)
+		c.Heed(ctx)
+		n, err := c.Fill(&b, 1)
 		if err != nil {
 			return nil, err
 		}
@@ -735,6 +737,7 @@ func (r *directRows) fill(ctx *gms.Context) error {
 		if r.cursor == nil {
 			r.cursor = r.snap.ScanLayout(r.layout, r.ranges, r.reverse)
 			r.cursor.Heed(ctx)
+			r.cursor.Bound(fillBytes)
 		}
 		n, err := r.cursor.Fill(&r.batch, r.next)
 		if errors.Is(err, views.ErrWide) {
@@ -747,7 +750,7 @@ func (r *directRows) fill(ctx *gms.Context) error {
 			return err
 		}
 		r.read += n
-		r.ended = n < r.next
+		r.ended = !r.cursor.More()
 		r.next = min(r.next*4, mostFill)
 		for len(r.all) < n {
 			r.all = append(r.all, uint32(len(r.all)))
@@ -774,6 +777,7 @@ func (r *directRows) fill(ctx *gms.Context) error {
 func (r *directRows) widen(ctx *gms.Context) error {
 	r.cursor = r.snap.ScanLayout(r.plan.layout(r.plan.read, nil), r.ranges, r.reverse)
 	r.cursor.Heed(ctx)
+	r.cursor.Bound(fillBytes)
 	for left := r.read; left > 0; {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -57,8 +57,12 @@ func (s *Server) buildJoin(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowIt
 	return it, nil
 }
 
-// aheadMost bounds the rows of the outer side that are looked up together.
-const aheadMost = 256
+// The rows of the outer side that are looked up together are bounded, and about
+// their bytes.
+const (
+	aheadMost  = 256
+	aheadBytes = 1 << 20
+)
 
 // lookupRows are the rows of a join that looks up the inner side by key. It
 // takes rows of the outer side together while their keys ascend, as they do
@@ -170,7 +174,7 @@ func (it *lookupRows) match(ctx *gms.Context, key []byte) (bool, error) {
 		if it.n, err = it.cursor.Fill(&it.batch, it.limit); err != nil {
 			return false, err
 		}
-		it.done = it.n < it.limit
+		it.done = !it.cursor.More()
 		it.in, it.limit = 0, min(4*it.limit, mostFill)
 	}
 	return it.in < it.n && bytes.HasPrefix(it.cursor.Key(it.in), key), nil
@@ -181,7 +185,7 @@ func (it *lookupRows) lookAhead(ctx *gms.Context) error {
 	it.ahead, it.at = it.ahead[:0], 0
 	var last []byte
 	var ranges []views.Range
-	for len(it.ahead) < it.most {
+	for size := 0; len(it.ahead) < it.most && size < aheadBytes; {
 		l, err := it.next(ctx)
 		if err != nil {
 			return err
@@ -198,6 +202,14 @@ func (it *lookupRows) lookAhead(ctx *gms.Context) error {
 			ranges = append(ranges, views.Range{Lo: l.key, Hi: partial.PrefixEnd(l.key)})
 		}
 		it.ahead = append(it.ahead, *l)
+		for _, x := range l.row {
+			switch x := x.(type) {
+			case string:
+				size += len(x)
+			case []byte:
+				size += len(x)
+			}
+		}
 	}
 	if len(it.ahead) == 0 {
 		return io.EOF
@@ -209,6 +221,8 @@ func (it *lookupRows) lookAhead(ctx *gms.Context) error {
 	case it.cursor == nil:
 		it.cursor = it.snap.ScanLayout(it.layout, ranges, false)
 		it.cursor.NoteKeys()
+		it.cursor.Heed(ctx)
+		it.cursor.Bound(fillBytes)
 	default:
 		it.cursor.Restart(ranges, false)
 	}

@@ -283,10 +283,24 @@ func (d *userDatabase) GetTableNames(ctx *gms.Context) (names []string, err erro
 }
 
 // claim keeps a name for a statement that makes something of it, and returns
-// an error where it is taken.
+// an error where it is taken. What the statement makes is there for others once
+// it is committed: the name is kept until the statement ends, whatever release does.
 func (d *userDatabase) claim(ctx *gms.Context, name string) (release func(), err error) {
-	if release, err = d.server.claim(ctx, d.name, name); err != nil {
-		return nil, err
+	session := gmsx.SessionOf(ctx)
+	if session == nil {
+		if release, err = d.server.claim(ctx, d.name, name); err != nil {
+			return nil, err
+		}
+	} else {
+		type claimed [2]string
+		_, err = session.Statement().LoadOrStore(claimed(claimKey(d.name, name)), func() (any, func(), error) {
+			release, err := d.server.claim(ctx, d.name, name)
+			return true, release, err
+		})
+		if err != nil {
+			return nil, err
+		}
+		release = func() {}
 	}
 	if err := d.checkFree(name); err != nil {
 		release()

@@ -686,13 +686,13 @@ func (a *aggregate) ends(ctx *gms.Context) (gms.Row, error) {
 		if agg.Spec.Func == partial.CountAll {
 			var n uint64
 			if a.access.lookup == nil {
-				n, err = snap.Count(a.access.table.layer)
+				n, err = snap.Count(ctx, a.access.table.layer)
 			} else {
 				n, err = snap.CountRanges(ctx, a.access.table.layer, ranges, 0)
 			}
 			v = column.Value{Kind: column.Int, I: int64(n)}
 		} else {
-			v, err = a.end(snap, ranges, agg.Args[0].(*column.Col).Index, agg.Spec.Func == partial.Max)
+			v, err = a.end(ctx, snap, ranges, agg.Args[0].(*column.Col).Index, agg.Spec.Func == partial.Max)
 		}
 		if err != nil {
 			return nil, err
@@ -704,7 +704,7 @@ func (a *aggregate) ends(ctx *gms.Context) (gms.Row, error) {
 
 // end is the least or the greatest value of the first part of the key. NULL is
 // less than all values, and is the answer only where there are no others.
-func (a *aggregate) end(snap *views.Snapshot, ranges []views.Range, col int, greatest bool) (column.Value, error) {
+func (a *aggregate) end(ctx *gms.Context, snap *views.Snapshot, ranges []views.Range, col int, greatest bool) (column.Value, error) {
 	if !greatest {
 		ranges = within(ranges, views.Parts{{Lo: partial.AfterNull(nil)}}, nil)
 	}
@@ -715,7 +715,9 @@ func (a *aggregate) end(snap *views.Snapshot, ranges []views.Range, col int, gre
 	best := column.Null
 	for _, r := range ranges {
 		var b column.Batch
-		n, err := snap.ScanLayout(a.access.table.layout([]int{col}, nil), []views.Range{r}, greatest).Fill(&b, 1)
+		c := snap.ScanLayout(a.access.table.layout([]int{col}, nil), []views.Range{r}, greatest)
+		c.Heed(ctx)
+		n, err := c.Fill(&b, 1)
 		if err != nil {
 			return best, err
 		}

@@ -312,6 +312,7 @@ func (t *viewTable) rowsMadeOf() (*views.Layout, []valueMaker) {
 const (
 	firstFill = 4
 	mostFill  = 1024
+	fillBytes = 1 << 20 // of texts, whatever the rows
 )
 
 // viewRows are rows of a view.
@@ -375,7 +376,7 @@ func (it *viewRows) fill(ctx *gms.Context) (err error) {
 		if it.n, err = it.cursor.Fill(&it.batch, it.next); err != nil {
 			return err
 		}
-		it.begun = it.n == it.next // fewer are the last
+		it.begun = it.cursor.More()
 		it.next = min(it.next*4, mostFill)
 		if it.n > 0 {
 			return nil
@@ -402,6 +403,7 @@ func (it *viewRows) begin(ctx context.Context) {
 		it.cursor.Restart(r, it.reverse)
 	}
 	it.cursor.Heed(ctx)
+	it.cursor.Bound(fillBytes)
 }
 
 // Close implements gms.RowIter. The snapshot is the statement's.

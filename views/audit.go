@@ -80,6 +80,7 @@ func (c *comparison) run(ctx context.Context) error {
 		cols[i] = i
 	}
 	got := c.snap.Scan(Serving, All, false, cols)
+	got.Heed(ctx)
 	order := c.want.Sorted()
 	for {
 		if err := ctx.Err(); err != nil {
@@ -89,6 +90,9 @@ func (c *comparison) run(ctx context.Context) error {
 		if order, more = c.chunk(got, order); !more {
 			break
 		}
+	}
+	if got.ended != nil {
+		return got.ended // what is left was not compared, and is not missing
 	}
 	for _, i := range order {
 		c.missing(int(i))

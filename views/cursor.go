@@ -48,6 +48,8 @@ type Cursor struct {
 	ctx   context.Context  // nil where nothing stops it
 	steps int              // over rows that no condition took
 	ended error            // of ctx
+	most  int              // bytes of texts, for Bound
+	more  bool             // for More
 	noted *keyBlock        // for NoteKeys
 
 	fields
@@ -108,6 +110,13 @@ func (c *Cursor) Restart(ranges []Range, reverse bool) {
 	c.keyless = c.snap.keyless() == 1 && coversEmpty(ranges)
 }
 
+// Bound makes Fill stop at the row with which the texts that it has filled come
+// to so many bytes. More then says whether it stopped before the end.
+func (c *Cursor) Bound(bytes int) { c.most = bytes }
+
+// More says whether the last Fill may have left rows.
+func (c *Cursor) More() bool { return c.more }
+
 // Fill makes b the next rows, at most limit of them, with one vector for each
 // of the cursor's columns, and returns how many there are; 0 is the end.
 func (c *Cursor) Fill(b *column.Batch, limit int) (n int, err error) {
@@ -133,8 +142,8 @@ func (c *Cursor) fill(b *column.Batch, limit int) (int, error) {
 	if c.noted != nil {
 		c.noted.data, c.noted.ends = c.noted.data[:0], c.noted.ends[:0]
 	}
-	n := 0
-	for n < limit && c.advance() {
+	n, size := 0, 0
+	for n < limit && (c.most == 0 || size < c.most) && c.advance() {
 		if c.note != nil {
 			c.note(c.current)
 		}
@@ -143,8 +152,16 @@ func (c *Cursor) fill(b *column.Batch, limit int) (int, error) {
 		} else if err != nil {
 			return 0, fmt.Errorf("view %s, row %x: %w", c.snap.View.Def().Name, c.current, err)
 		}
+		if c.most > 0 {
+			for _, v := range b.Cols {
+				if v.Kind.IsText() {
+					size += len(v.S[n])
+				}
+			}
+		}
 		n++
 	}
+	c.more = n == limit || c.most > 0 && size >= c.most
 	if c.snap.damage != nil {
 		return 0, c.snap.damage
 	}
@@ -282,8 +299,11 @@ func (c *Cursor) next() bool {
 			for _, s := range c.at {
 				s.step(c.reverse)
 			}
+			if c.stopped() {
+				return false
+			}
 		}
-		if c.snap.damage != nil {
+		if c.snap.damage != nil || c.stopped() {
 			return false
 		}
 		c.started = false

@@ -82,7 +82,7 @@ func (v *View) info(st LogState) (i ViewInfo, err error) {
 	}
 	i.Applied, i.Batch, i.Gaps = s.Seq, s.meta.Cut, s.meta.Gaps
 	i.Bytes = s.bytes()
-	if i.Rows, err = s.Count(Serving); err != nil {
+	if i.Rows, err = s.Count(context.Background(), Serving); err != nil {
 		return i, err
 	}
 	now := v.stream.state.Load()
@@ -164,7 +164,7 @@ func (v *View) layers() (infos []LayerInfo, err error) {
 			if len(s.runs) > 0 {
 				s.mu.Lock() // the transaction is that of s
 				open := &Snapshot{View: v, tx: s.tx, runs: s.runs, drop: s.drop, meta: &storeMeta{Epochs: []epoch{ep}}}
-				rows, err = open.Count(Speed)
+				rows, err = open.Count(context.Background(), Speed)
 				s.mu.Unlock()
 				if err != nil {
 					return nil, err

@@ -38,6 +38,7 @@ func (s *Snapshot) keep(ctx context.Context, r *keptRows, out *Layout, st *keptS
 		index[j], narrow[j] = out.index[i], out.narrow[i]
 	}
 	c := s.ScanLayout(s.View.Layout(out.layer, index, narrow), slices.Clone(All), false)
+	c.Heed(ctx)
 	l := &keptLoad{keys: st.keys, makers: make([]columnMaker, len(missing))}
 	if l.keys == nil {
 		l.fresh = &keyList{}

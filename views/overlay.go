@@ -78,6 +78,7 @@ func (s *Snapshot) overlay(ctx context.Context, out *Layout, st *keptState, dirt
 	var found keyList
 	c := s.ScanLayout(out, ranges, false)
 	c.note = found.add
+	c.Heed(ctx)
 	var cols [][]*column.Vector // of BlockRows rows each
 	for {
 		if err := ctx.Err(); err != nil {

@@ -111,7 +111,7 @@ func countWhenBuilt(t *testing.T, e *views.Engine) uint64 {
 // rowsOf is the number of rows of the view.
 func rowsOf(t *testing.T, snap *views.Snapshot) uint64 {
 	t.Helper()
-	n, err := snap.Count(views.Serving)
+	n, err := snap.Count(t.Context(), views.Serving)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -225,30 +225,33 @@ func (s *Snapshot) close() {
 }
 
 // Count returns the number of rows of a layer.
-func (s *Snapshot) Count(l Layer) (n uint64, err error) {
+func (s *Snapshot) Count(ctx context.Context, l Layer) (n uint64, err error) {
 	if n, ok, err := s.keptCount(l); ok || err != nil {
 		return n, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.count(l)
+	return s.count(ctx, l)
 }
 
 // count takes as a fact how many rows the largest source has, and looks for the
 // rows of the others there: the speed layer has few rows beside the batch layer,
 // and the runs in memory few beside the open epoch.
-func (s *Snapshot) count(l Layer) (n uint64, err error) {
+func (s *Snapshot) count(ctx context.Context, l Layer) (n uint64, err error) {
 	known := s.drop == nil || s.drop.floor == s.meta.Deleted // rows that are dropped are not in the file
 	if l == Batch && known {
 		return max(s.meta.BatchRows, s.keyless()), nil
 	}
 	err = s.guard(func() error {
-		c := &Cursor{snap: s, layer: l, src: s.sources(l), ranges: All, drop: s.drop}
+		c := &Cursor{snap: s, layer: l, src: s.sources(l), ranges: All, drop: s.drop, ctx: ctx}
 		var most *bucketSource
 		if known && !c.perEpoch() {
 			most = c.withoutMost()
 		}
 		for c.advance() {
+			if c.stopped() {
+				break
+			}
 			if most != nil {
 				if k, _, err := most.rows.seek(most.c, c.current); err != nil {
 					return err
@@ -261,7 +264,7 @@ func (s *Snapshot) count(l Layer) (n uint64, err error) {
 		if most != nil {
 			n += *most.rows.rows
 		}
-		return s.damage
+		return errors.Join(s.damage, c.ended)
 	})
 	return max(n, s.keyless()), err
 }
@@ -309,13 +312,13 @@ func (s *Snapshot) CountRanges(ctx context.Context, l Layer, ranges []Range, mos
 	}
 	out := s.View.Layout(l, nil, nil)
 	err = s.guard(func() error {
-		c := &Cursor{snap: s, layer: l, src: s.sources(l), moved: s.moved, ranges: ranges, drop: s.drop, out: out}
+		c := &Cursor{snap: s, layer: l, src: s.sources(l), moved: s.moved, ranges: ranges, drop: s.drop, out: out, ctx: ctx}
 		for (most == 0 || n < most) && c.advance() {
 			if n++; n%countChunk == 0 && ctx.Err() != nil {
 				return ctx.Err()
 			}
 		}
-		return s.damage
+		return errors.Join(s.damage, c.ended)
 	})
 	if n == 0 && coversEmpty(ranges) {
 		n = s.keyless()
