@@ -107,7 +107,7 @@ func runSQL(ctx context.Context, db *gosql.DB, text string) error {
 		return err
 	}
 	defer func() { _ = rows.Close() }()
-	for rows.Next() { //nolint:revive // to the end
+	for rows.Next() { // to the end
 	}
 	return rows.Err()
 }
