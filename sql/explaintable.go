@@ -512,7 +512,7 @@ func usedParts(r gms.MySQLRange) (n int, equal bool) {
 		lo, okLo := c.LowerBound.(gms.Below)
 		hi, okHi := c.UpperBound.(gms.Above)
 		if okLo && okHi {
-			if order, err := lo.Compare(gms.Below{Key: hi.Key}, c.Typ); err == nil && order == 0 {
+			if order, err := lo.Compare(gms.Below(hi), c.Typ); err == nil && order == 0 {
 				continue
 			}
 		}

@@ -378,10 +378,8 @@ func (s *Server) viewText(ctx *gms.Context, database, name, selectText, createTe
 	if !ok || ddl.ViewSpec == nil {
 		return text + " AS " + selectText, selectText, nil
 	}
-	if body, ok := ddl.ViewSpec.ViewExpr.(ast.SelectStatement); ok {
-		if selectText, err = s.frozenSelect(ctx, body, selectText, ddl.ViewSpec.Columns); err != nil {
-			return "", "", err
-		}
+	if selectText, err = s.frozenSelect(ctx, ddl.ViewSpec.ViewExpr, selectText, ddl.ViewSpec.Columns); err != nil {
+		return "", "", err
 	}
 	if len(ddl.ViewSpec.Columns) > 0 {
 		var cols []string
