@@ -378,7 +378,7 @@ func (s *Server) viewText(ctx *gms.Context, database, name, selectText, createTe
 	if !ok || ddl.ViewSpec == nil {
 		return text + " AS " + selectText, selectText, nil
 	}
-	if selectText, err = s.frozenSelect(ctx, ddl.ViewSpec.ViewExpr, selectText, ddl.ViewSpec.Columns); err != nil {
+	if selectText, err = s.frozenSelect(ctx, ddl.ViewSpec.ViewExpr, selectText); err != nil {
 		return "", "", err
 	}
 	if len(ddl.ViewSpec.Columns) > 0 {

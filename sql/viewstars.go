@@ -13,9 +13,8 @@ import (
 
 // frozenSelect is the SELECT of a view with the columns in the place of each *,
 // as MySQL has it when a view is made: what its tables get later is not in it.
-// query is its syntax, which becomes that too. The names of the columns must
-// differ, unless the view names them itself.
-func (s *Server) frozenSelect(ctx *gms.Context, query ast.SelectStatement, text string, named ast.Columns) (string, error) {
+// query is its syntax, which becomes that too.
+func (s *Server) frozenSelect(ctx *gms.Context, query ast.SelectStatement, text string) (string, error) {
 	schema, err := s.boundSchema(ctx, text)
 	if err != nil {
 		return text, nil //nolint:nilerr // a new view was planned before; one that is renamed may be broken, and has no * left
@@ -23,21 +22,6 @@ func (s *Server) frozenSelect(ctx *gms.Context, query ast.SelectStatement, text 
 	names := make([]string, len(schema))
 	for i, c := range schema {
 		names[i] = c.Name
-	}
-	columns := names
-	if len(named) > 0 {
-		columns = make([]string, len(named))
-		for i, c := range named {
-			columns[i] = c.String()
-		}
-	}
-	seen := map[string]bool{}
-	for _, name := range columns {
-		lower := strings.ToLower(name)
-		if seen[lower] {
-			return "", gmsx.Error(1060, "42S21", "Duplicate column name '%s': give the columns names of their own, with AS or as in CREATE VIEW v (a, b) AS SELECT …", name)
-		}
-		seen[lower] = true
 	}
 	x := &starNamer{s: s, ctx: ctx}
 	if err := x.statement(query, nil); err != nil || !x.found {
