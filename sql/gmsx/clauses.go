@@ -384,4 +384,4 @@ func nearText(text string, from int) string {
 }
 
 // noColumns matches CREATE TABLE without any.
-var noColumns = regexp.MustCompile("(?is)^\\s*create\\s+(?:temporary\\s+)?table\\s+(?:if\\s+not\\s+exists\\s+)?[^\\s(]+\\s*(?:\\(\\s*\\)\\s*)?;?\\s*$")
+var noColumns = regexp.MustCompile(`(?is)^\s*create\s+(?:temporary\s+)?table\s+(?:if\s+not\s+exists\s+)?[^\s(]+\s*(?:\(\s*\)\s*)?;?\s*$`)

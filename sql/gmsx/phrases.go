@@ -117,10 +117,6 @@ func init() {
 	}
 }
 
-func fixed(rows ...gms.Row) func(*Engine, *gms.Context, []string) ([]gms.Row, error) {
-	return func(*Engine, *gms.Context, []string) ([]gms.Row, error) { return rows, nil }
-}
-
 // phraseWords are the words with which a phrase may begin, so that others are
 // not looked at.
 var phraseWords = map[string]bool{

@@ -58,7 +58,7 @@ func (st *storing) truncated(ctx *gms.Context, c *gms.Column) error {
 }
 
 func (st *storing) incorrect(ctx *gms.Context, kind string, v any, c *gms.Column) error {
-	return st.problem(ctx, 1366, "HY000", "Incorrect %s value: '%s' for column '%s'", kind, shownValue(ctx, v), c.Name)
+	return st.problem(ctx, 1366, "HY000", "Incorrect %s value: '%s' for column '%s'", kind, shownValue(v), c.Name)
 }
 
 func (st *storing) noteTruncated(ctx *gms.Context, c *gms.Column) {
@@ -66,7 +66,7 @@ func (st *storing) noteTruncated(ctx *gms.Context, c *gms.Column) {
 }
 
 // shownValue is a value as messages show it.
-func shownValue(ctx *gms.Context, v any) string {
+func shownValue(v any) string {
 	if s, ok := textOf(v); ok {
 		return shown(s)
 	}
@@ -191,7 +191,7 @@ func (st *storing) time(ctx *gms.Context, c *gms.Column, v any, text string, isT
 	}
 	switch {
 	case !st.lenient:
-		return Error(1292, "22007", "Incorrect %s value: '%s' for column '%s' at row %d", kind, shownValue(ctx, v), c.Name, st.row)
+		return Error(1292, "22007", "Incorrect %s value: '%s' for column '%s' at row %d", kind, shownValue(v), c.Name, st.row)
 	case isText && !fullDate.MatchString(text):
 		return st.truncated(ctx, c)
 	}
@@ -220,7 +220,7 @@ func (st *storing) text(ctx *gms.Context, c *gms.Column, t gms.StringType, v any
 		if s, ok = "", types.ErrLengthBeyondLimit.Is(err); !ok {
 			return nil, err
 		}
-		s = shownValue(ctx, v)
+		s = shownValue(v)
 	}
 	binary := types.IsBinaryType(t)
 	if !binary && !utf8.ValidString(s) {
