@@ -106,7 +106,7 @@ func (b *bench) freshRound(ctx context.Context, f *result.File, in *work.Input, 
 			}
 			var c freshCell
 			if err := b.quietly(func() (err error) {
-				c, err = l.measure(b, ctx, w, publishFlags{URL: w.NATS, Subject: in.Stream, File: path, Count: int64(took.Seconds() * float64(rate)), Rate: rate})
+				c, err = l.measure(ctx, b, w, publishFlags{URL: w.NATS, Subject: in.Stream, File: path, Count: int64(took.Seconds() * float64(rate)), Rate: rate})
 				return err
 			}); err != nil {
 				return fmt.Errorf("%s at %d %%: %w", l.name, share, err)
@@ -147,7 +147,7 @@ type freshCell struct {
 	replayed       float64          // events/s
 }
 
-func (l load) measure(b *bench, ctx context.Context, w *peer.Weir, o publishFlags) (c freshCell, err error) {
+func (l load) measure(ctx context.Context, b *bench, w *peer.Weir, o publishFlags) (c freshCell, err error) {
 	before, err := newest(ctx, w)
 	if err != nil {
 		return c, err
