@@ -2,6 +2,7 @@ package sql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -230,7 +231,8 @@ func (t *streamTable) PartitionRows(ctx *gms.Context, p gms.Partition) (gms.RowI
 	}
 }
 
-func (t *streamTable) rows(ctx *gms.Context, p seqPartition) *streamRows {
+// rows are the events of a range; value may ask for the columns also, too.
+func (t *streamTable) rows(ctx *gms.Context, p seqPartition, also ...int) *streamRows {
 	it := &streamRows{p: p, cols: t.proj}
 	if it.cols == nil {
 		for i := range t.cols {
@@ -245,6 +247,7 @@ func (t *streamTable) rows(ctx *gms.Context, p seqPartition) *streamRows {
 		need = append(slices.Clip(need), p.at)
 	}
 	need = append(slices.Clip(need), p.reads...)
+	need = append(need, also...)
 	it.next, it.stop = iter.Pull2(t.stream.Scan(ctx, p.after, p.until, need))
 	return it
 }
@@ -253,40 +256,88 @@ func (t *streamTable) rows(ctx *gms.Context, p seqPartition) *streamRows {
 // those who want the last of all, and of more while few of them are wanted.
 const (
 	backwardsFirst = 64
-	backwardsRows  = 4096    // a piece that gave so many rows is large enough
+	backwardsBytes = 4 << 20 // of the rows that are held, but for one that is larger
 	backwardsMost  = 1 << 18 // events of a piece
 )
 
 // backwardRows are the rows of a range, the last first.
 type backwardRows struct {
 	t    *streamTable
-	p    seqPartition
-	size uint64
-	rows []gms.Row
+	p    seqPartition // what is not read yet
+	size uint64       // events of the next piece
+	held []backwardRow
+	now  int // bytes that held refers to
+	most int // the most that it did
+}
+
+type backwardRow struct {
+	row   gms.Row
+	seq   uint64
+	bytes int
 }
 
 // Next implements gms.RowIter.
 func (b *backwardRows) Next(ctx *gms.Context) (gms.Row, error) {
-	for len(b.rows) == 0 {
+	for len(b.held) == 0 {
 		if b.p.until <= b.p.after {
 			return nil, io.EOF
 		}
-		piece := b.p
-		piece.after = max(b.p.after, b.p.until-min(b.size, b.p.until))
-		it := b.t.rows(ctx, piece)
-		rows, err := gms.RowIterToRows(ctx, it)
-		if err != nil {
+		if err := b.fill(ctx); err != nil {
 			return nil, err
 		}
-		b.rows, b.p.until = rows, piece.after
-		if len(rows) < backwardsRows/4 {
-			b.size = min(b.size*4, backwardsMost)
+	}
+	last := len(b.held) - 1
+	row := b.held[last]
+	b.held[last] = backwardRow{}
+	b.held = b.held[:last]
+	b.now -= row.bytes
+	return row.row, nil
+}
+
+// fill reads the next piece forwards, and holds those of its rows that come last.
+// Where they are more than may be held, the first of them are left to the next
+// piece, which is then as long as what was held.
+func (b *backwardRows) fill(ctx *gms.Context) (err error) {
+	piece := b.p
+	piece.after = max(b.p.after, b.p.until-min(b.size, b.p.until))
+	it := b.t.rows(ctx, piece, b.t.extra(views.ExtraSeq))
+	defer func() { err = errors.Join(err, it.Close(ctx)) }()
+	rest, first := piece.after, 0 // of held, the rows before first are dropped
+	for {
+		row, err := it.Next(ctx)
+		if err == io.EOF { //nolint:errorlint // our own iterator returns it bare
+			break
+		}
+		if err != nil {
+			return err
+		}
+		held := backwardRow{row: row, seq: uint64(it.value(b.t.extra(views.ExtraSeq)).I), bytes: it.bytes()}
+		b.held = append(b.held, held)
+		b.now += held.bytes
+		for b.now > backwardsBytes && first < len(b.held)-1 {
+			b.now -= b.held[first].bytes
+			rest = b.held[first].seq
+			b.held[first] = backwardRow{}
+			first++
+		}
+		b.most = max(b.most, b.now)
+		if first > len(b.held)/2 { // what is dropped leaves its place, too
+			kept := copy(b.held, b.held[first:])
+			clear(b.held[kept:])
+			b.held, first = b.held[:kept], 0
 		}
 	}
-	last := len(b.rows) - 1
-	row := b.rows[last]
-	b.rows = b.rows[:last]
-	return row, nil
+	kept := copy(b.held, b.held[first:])
+	clear(b.held[kept:])
+	b.held = b.held[:kept]
+	switch {
+	case rest > piece.after:
+		b.size = max(b.p.until-rest, 1)
+	case b.now < backwardsBytes/8:
+		b.size = min(b.size*4, backwardsMost)
+	}
+	b.p.until = rest
+	return nil
 }
 
 // Close implements gms.RowIter.
@@ -332,6 +383,27 @@ func (it *streamRows) Next(ctx *gms.Context) (gms.Row, error) {
 		}
 		it.batch, it.at = b, 0
 	}
+}
+
+// value is the column c of the event that Next returned last, until the next.
+func (it *streamRows) value(c int) column.Value {
+	i := it.at - 1
+	if it.batch.Sel != nil {
+		i = int(it.batch.Sel[i])
+	}
+	return it.batch.Cols[c].Value(i)
+}
+
+// bytes is about the memory of the row that Next returned last.
+func (it *streamRows) bytes() int {
+	n := 48
+	for _, c := range it.cols {
+		v := it.value(c)
+		if n += 24 + len(v.S); v.Kind == column.JSON {
+			n += 15 * len(v.S) // a tree of values
+		}
+	}
+	return n
 }
 
 // keepRows leaves of a batch the rows for which cond is true. It may use the
