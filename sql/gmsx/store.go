@@ -101,8 +101,55 @@ func implicitDefault(t gms.Type) any {
 	return t.Zero()
 }
 
-// store is a value as column c has it; v is not NULL.
-func (st *storing) store(ctx *gms.Context, c *gms.Column, v any) (any, error) {
+// temporal is a value of a column that goes to one of another kind. A date and a
+// time of day are the numbers that their digits make, and the other way round; a
+// date in a text has no time of day. from is the value's type, nil if it is not
+// known: nothing else tells a date from its midnight.
+func temporal(ctx *gms.Context, c *gms.Column, from gms.Type, v any) (any, error) {
+	switch x := v.(type) {
+	case time.Time:
+		date := from != nil && types.IsDateType(from)
+		switch {
+		case types.IsNumber(c.Type) && date:
+			return int64(x.Year())*10000 + int64(x.Month())*100 + int64(x.Day()), nil
+		case types.IsNumber(c.Type):
+			return toNumber(ctx, x)
+		case types.IsText(c.Type) && date:
+			return x.Format(time.DateOnly), nil
+		}
+	case types.Timespan:
+		switch {
+		case types.IsNumber(c.Type):
+			return toNumber(ctx, x)
+		case types.IsText(c.Type):
+			return x.String(), nil
+		}
+	case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, decimal.Decimal:
+		if types.IsDateType(c.Type) || types.IsDatetimeType(c.Type) || types.IsTimestampType(c.Type) {
+			if m := digitsOfTime.FindStringSubmatch(fmt.Sprint(x)); m != nil {
+				return m[1] + "-" + m[2] + "-" + m[3] + " " + m[4] + ":" + m[5] + ":" + m[6] + m[7], nil
+			}
+			if m := digitsOfDate.FindStringSubmatch(fmt.Sprint(x)); m != nil {
+				return m[1] + "-" + m[2] + "-" + m[3], nil
+			}
+		}
+	}
+	return v, nil
+}
+
+var (
+	digitsOfDate = regexp.MustCompile(`^(\d{4})(\d\d)(\d\d)$`)
+	digitsOfTime = regexp.MustCompile(`^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\.\d+)?$`)
+)
+
+// store is a value as column c has it; v is not NULL, and from its type, nil if
+// it is not known.
+func (st *storing) store(ctx *gms.Context, c *gms.Column, from gms.Type, v any) (any, error) {
+	given := v
+	v, err := temporal(ctx, c, from, v)
+	if err != nil {
+		return nil, err
+	}
 	text, isText := textOf(v)
 	if b, ok := v.([]byte); ok && types.IsNumber(c.Type) && len(b) <= 8 {
 		// X'41' and b'11' are numbers in a column of numbers, and nothing tells
@@ -154,7 +201,8 @@ func (st *storing) store(ctx *gms.Context, c *gms.Column, v any) (any, error) {
 		}
 		return most, st.problem(ctx, 1406, "22001", "Data too long for column '%s'", c.Name)
 	case types.IsDatetimeType(t), types.IsDateType(t), types.IsTimestampType(t), types.IsTimespan(t):
-		return zero, st.time(ctx, c, v, text, isText)
+		text, isText = textOf(given) // messages show it as it was given
+		return zero, st.time(ctx, c, given, text, isText)
 	case types.IsJSON(t):
 		reason := "Invalid value."
 		if err != nil {
@@ -598,7 +646,7 @@ func (e *storedValue) Eval(ctx *gms.Context, row gms.Row) (any, error) {
 	if v == nil {
 		return e.st.null(ctx, e.column, true), nil
 	}
-	return e.st.store(ctx, e.column, v)
+	return e.st.store(ctx, e.column, e.Child.Type(), v)
 }
 
 // WithChildren implements gms.Expression.
@@ -641,13 +689,25 @@ func (n *storedSource) rows(ctx *gms.Context, b gms.NodeExecBuilder, row gms.Row
 	if err != nil {
 		return nil, err
 	}
-	return &storedRows{RowIter: iter, n: n, divisions: before}, nil
+	it := &storedRows{RowIter: iter, n: n, divisions: before, from: make([]gms.Type, len(n.schema))}
+	// The engine gives the values the types of the columns in a projection of its
+	// own; what they are stands below it.
+	if p, ok := n.Child.(*plan.Project); ok {
+		given := p.Child.Schema()
+		for i, e := range p.Projections {
+			if g, ok := e.(*expression.GetField); ok && i < len(it.from) && g.Index() >= 0 && g.Index() < len(given) {
+				it.from[i] = given[g.Index()].Type
+			}
+		}
+	}
+	return it, nil
 }
 
 type storedRows struct {
 	gms.RowIter
 	n         *storedSource
-	divisions int // that were there before
+	divisions int        // that were there before
+	from      []gms.Type // of the values
 }
 
 func (it *storedRows) Next(ctx *gms.Context) (gms.Row, error) {
@@ -670,7 +730,7 @@ func (it *storedRows) Next(ctx *gms.Context) (gms.Row, error) {
 		case v == nil:
 			out[i] = st.null(ctx, c, !n.unnamed.Contains(i))
 		default:
-			if out[i], err = st.store(ctx, c, v); err != nil {
+			if out[i], err = st.store(ctx, c, it.from[i], v); err != nil {
 				return nil, err
 			}
 		}
