@@ -29,13 +29,14 @@ type storing struct {
 	lenient bool
 	ignore  bool // the statement says IGNORE, or is LOAD DATA
 	load    bool
-	row     int // of the statement, from 1
+	noZero  bool // a date is not 0000-00-00
+	row     int  // of the statement, from 1
 }
 
 func newStoring(ctx *gms.Context, table string, ignore, load bool) *storing {
 	mode := gms.LoadSqlMode(ctx)
 	strict := mode.ModeEnabled("STRICT_TRANS_TABLES") || mode.ModeEnabled("STRICT_ALL_TABLES") || mode.ModeEnabled("TRADITIONAL")
-	return &storing{table: table, ignore: ignore || load, load: load, lenient: ignore || load || !strict}
+	return &storing{table: table, ignore: ignore || load, load: load, lenient: ignore || load || !strict, noZero: mode.ModeEnabled("NO_ZERO_DATE")}
 }
 
 // problem is an error, or nil with a warning.
@@ -150,6 +151,11 @@ func (st *storing) store(ctx *gms.Context, c *gms.Column, from gms.Type, v any) 
 	if err != nil {
 		return nil, err
 	}
+	if j, ok := v.(gms.JSONWrapper); ok && types.IsNumber(c.Type) {
+		if v, err = st.scalar(ctx, c, j); err != nil {
+			return nil, err
+		}
+	}
 	text, isText := textOf(v)
 	if b, ok := v.([]byte); ok && types.IsNumber(c.Type) && len(b) <= 8 {
 		// X'41' and b'11' are numbers in a column of numbers, and nothing tells
@@ -172,7 +178,7 @@ func (st *storing) store(ctx *gms.Context, c *gms.Column, from gms.Type, v any) 
 		return st.decimal(ctx, c, t, v, text, isText)
 	}
 	out, inRange, err := c.Type.Convert(ctx, v)
-	if err == nil && bool(inRange) {
+	if err == nil && bool(inRange) && !(st.noZero && out == c.Type.Zero() && types.IsTime(c.Type)) {
 		if types.IsDateType(c.Type) && hasTime(v, text, isText) {
 			st.noteTruncated(ctx, c)
 		}
@@ -214,6 +220,26 @@ func (st *storing) store(ctx *gms.Context, c *gms.Column, from gms.Type, v any) 
 		err = st.outOfRange(ctx, c)
 	}
 	return out, err
+}
+
+// scalar is the number or text that a JSON value is, which goes to a column of
+// numbers. Arrays, objects and null are none.
+func (st *storing) scalar(ctx *gms.Context, c *gms.Column, j gms.JSONWrapper) (any, error) {
+	v, err := j.ToInterface()
+	if err != nil {
+		return nil, err
+	}
+	switch v.(type) {
+	case nil, []any, map[string]any:
+		kind := "INTEGER"
+		if types.IsFloat(c.Type) {
+			kind = "DOUBLE"
+		} else if types.IsDecimal(c.Type) {
+			kind = "DECIMAL"
+		}
+		return int64(0), st.problem(ctx, 3156, "22018", "Invalid JSON value for CAST to %s from column %s", kind, c.Name)
+	}
+	return v, nil
 }
 
 // hasTime says whether a value that became a date had a time of day.
