@@ -172,6 +172,7 @@ func TestConsole(t *testing.T) {
 		c.expect("Database:       weir")
 		c.keys("help\r")
 		c.expect("use database        (\\u)")
+		c.expect("weir> ") // what the terminal gets before goes to the statement
 		c.keys(ctrlD)
 		c.expect("Bye")
 		if err := c.end(); err != nil {
@@ -344,6 +345,7 @@ func TestConsole(t *testing.T) {
 		awaitRunning(t, dir, "SELECT SLEEP(1000)")
 		c.keys(ctrlC)
 		c.expect("ERROR 1317 (70100): ")
+		c.expect("analytics> ")
 		c.keys(ctrlD)
 		c.expect("Bye")
 		if err := c.end(); err != nil {
