@@ -36,8 +36,9 @@ func (s *Server) claim(ctx context.Context, database, name string) (release func
 		if other == nil {
 			break
 		}
+		making := other.views > 0
 		c.mu.Unlock()
-		if other.views > 0 {
+		if making {
 			return nil, gmsx.Error(1050, "42S01", "Table '%s' already exists: a materialized view of that name is being made", name)
 		}
 		select {

@@ -150,7 +150,8 @@ func (w *world) alter(v *views.View) {
 
 // rollback puts the version before the last back, where there is one.
 func (w *world) rollback(v *views.View) {
-	w.try("ALTER MATERIALIZED VIEW "+v.Def().Name+" ROLLBACK", "no previous version")
+	w.try("ALTER MATERIALIZED VIEW "+v.Def().Name+" ROLLBACK", "no previous version",
+		"injected failure at view.apply:"+v.Def().Name) // which failed the version before as well
 	w.check()
 }
 
