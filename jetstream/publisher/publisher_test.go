@@ -90,13 +90,17 @@ func TestServerRestart(t *testing.T) {
 	addr := srv.Addr()
 	p := dial(t, publisher.Config{URL: "nats://" + addr, Window: 100})
 	publish(t, p, 1, 1000)
+	if err := p.Flush(t.Context()); err != nil { // with an empty window
+		t.Fatal(err)
+	}
+	publish(t, p, 1001, 1050)
 	if err := srv.Close(); err != nil {
 		t.Fatal(err)
 	}
-	publish(t, p, 1001, 1050) // fewer than the window, so it does not wait
+	publish(t, p, 1051, 1099) // the window still has room: nothing waits for the server that is gone
 	srv, log := open(t, dir, addr)
 	defer srv.Close()
-	publish(t, p, 1051, 2000)
+	publish(t, p, 1100, 2000)
 	if err := p.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
