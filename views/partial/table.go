@@ -31,6 +31,7 @@ type Table struct {
 
 	groups    []uint32 // scratch of Add
 	key, prev []byte
+	rows      rowCache
 
 	dict   []string   // of the codes that ofCode is for
 	ofCode []uint32   // group + 1, or 0
@@ -148,9 +149,10 @@ func (t *Table) Lookup(key []byte) int {
 // group key, args the arguments of each aggregate.
 func (t *Table) Add(rows []uint32, keys []*column.Vector, args [][]*column.Vector) {
 	t.groups = t.groups[:0]
-	if len(keys) == 1 && t.addOne(rows, keys[0]) {
+	switch {
+	case len(keys) == 1 && t.addOne(rows, keys[0]), t.addRows(rows, keys):
 		// There is no key to be made for most rows.
-	} else {
+	default:
 		t.addKeys(rows, keys)
 	}
 	for k, s := range t.states {
