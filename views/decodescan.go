@@ -2,6 +2,7 @@ package views
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strconv"
 
 	"weir/views/column"
@@ -34,6 +35,24 @@ type jsonNode struct {
 type jsonGuess struct {
 	quoted []byte    // the key as most write it: "key":
 	node   *jsonNode // nil where no path goes on with the key
+
+	// What is compared without a call: the first eight bytes, or as many as there
+	// are, and the bits of a word that these are.
+	head, mask uint64
+	tail       []byte // the rest of quoted
+	size       int    // of quoted
+}
+
+// set makes g the guess that of a key, which is given with its quotes.
+func (g *jsonGuess) set(quoted []byte, n *jsonNode) {
+	g.quoted, g.node = append(append(g.quoted[:0], quoted...), ':'), n
+	var head, mask [8]byte
+	g.tail = g.quoted[copy(head[:], g.quoted):]
+	for i := range min(len(g.quoted), len(mask)) {
+		mask[i] = 0xff
+	}
+	g.head, g.mask = binary.LittleEndian.Uint64(head[:]), binary.LittleEndian.Uint64(mask[:])
+	g.size = len(g.quoted)
 }
 
 // A jsonSpan is a value in a payload; kind is its first byte, but '1' for a plain
@@ -120,8 +139,11 @@ func (s *jsonScan) object(p []byte, i int, n *jsonNode, depth int) (end int, ok 
 	}
 	for place := 0; ; place++ {
 		var inner *jsonNode
-		if place < len(n.guess) && i < len(p) && bytes.HasPrefix(p[i:], n.guess[place].quoted) {
-			inner, i = n.guess[place].node, i+len(n.guess[place].quoted)
+		// Where an event ends within the eight bytes, there is no guess.
+		if place < len(n.guess) && i+8 <= len(p) &&
+			(binary.LittleEndian.Uint64(p[i:])^n.guess[place].head)&n.guess[place].mask == 0 &&
+			(len(n.guess[place].tail) == 0 || bytes.HasPrefix(p[i+8:], n.guess[place].tail)) {
+			inner, i = n.guess[place].node, i+n.guess[place].size
 		} else {
 			if i >= len(p) || p[i] != '"' {
 				return 0, false
@@ -245,8 +267,7 @@ func (n *jsonNode) learn(place int, quoted []byte) *jsonNode {
 		n.guess = append(n.guess, jsonGuess{})
 	}
 	if place < len(n.guess) {
-		g := &n.guess[place]
-		g.quoted, g.node = append(append(g.quoted[:0], quoted...), ':'), inner
+		n.guess[place].set(quoted, inner)
 	}
 	return inner
 }
