@@ -76,14 +76,46 @@ func (e *explain) Access() gmsx.Access { return gmsx.Access{} }
 
 // RowIter implements gmsx.Statement.
 func (e *explain) RowIter(ctx *gms.Context) (gms.RowIter, error) {
+	read := gmsx.Explaining(ctx)
 	n, err := e.server.engine.Engine().AnalyzeQuery(ctx, e.query)
 	if err != nil {
 		return nil, err
 	}
 	if !e.tree {
-		return gms.RowsToRowIter(explainTable(ctx, n)...), nil
+		return gms.RowsToRowIter(explainTable(ctx, n, read())...), nil
 	}
-	n, _, err = transform.NodeWithOpaque(n, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
+	text, err := planText(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range read() {
+		query, err := planText(ctx, r.Query)
+		if err != nil {
+			return nil, err
+		}
+		pr := gms.NewTreePrinter()
+		_ = pr.WriteNode("ReadFirst")
+		_ = pr.WriteChildren(fmt.Sprintf("values: %d", r.Values), query)
+		text += "\n" + strings.TrimRight(pr.String(), "\n")
+	}
+	var rows []gms.Row
+	for line := range strings.Lines(strings.TrimRight(text, "\n")) {
+		line = strings.TrimRight(line, "\n")
+		if runes := []rune(line); len(runes) > lineShown {
+			line = string(runes[:lineShown]) + "…"
+		}
+		rows = append(rows, gms.Row{line})
+	}
+	return gms.RowsToRowIter(rows...), nil
+}
+
+// lineShown is how much of a line of a plan is shown: there may be thousands of
+// ranges in it.
+const lineShown = 500
+
+// planText prints a plan.
+func planText(ctx *gms.Context, n gms.Node) (string, error) {
+	n, _, err := transform.NodeWithOpaque(n, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
 		switch t := n.(type) {
 		case *aggregate:
 			t.access.rows, t.access.kept = t.access.rowsRead(ctx), t.access.isKept(ctx, t.pass(true))
@@ -98,13 +130,9 @@ func (e *explain) RowIter(ctx *gms.Context) (gms.RowIter, error) {
 		return n, transform.SameTree, nil
 	})
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	var rows []gms.Row
-	for line := range strings.Lines(strings.TrimRight(n.String(), "\n")) {
-		rows = append(rows, gms.Row{strings.TrimRight(line, "\n")})
-	}
-	return gms.RowsToRowIter(rows...), nil
+	return strings.TrimRight(n.String(), "\n"), nil
 }
 
 // accessNode returns the access to a relation of a view that n itself is,

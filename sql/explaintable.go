@@ -18,10 +18,16 @@ import (
 // explainTable are the rows of a tabular EXPLAIN: one for each table that is
 // read, in the order in which they are, and two for a serving view. Each SELECT
 // that is computed by itself has an id, as in MySQL: those whose rows go straight
-// into another SELECT, as those of most views, have that one's.
-func explainTable(ctx *gms.Context, n gms.Node) []gms.Row {
+// into another SELECT, as those of most views, have that one's. Those that were
+// read for the plan come last.
+func explainTable(ctx *gms.Context, n gms.Node, read []gmsx.ReadFirst) []gms.Row {
 	x := &explainer{ctx: ctx}
 	rows := x.block(n, "")
+	for _, r := range read {
+		inner := x.block(r.Query, "SUBQUERY")
+		inner[0].extra = append(inner[0].extra, readFirst(r))
+		rows = append(rows, inner...)
+	}
 	out := make([]gms.Row, len(rows))
 	for i, r := range rows {
 		switch {
@@ -34,6 +40,14 @@ func explainTable(ctx *gms.Context, n gms.Node) []gms.Row {
 		out[i] = r.row()
 	}
 	return out
+}
+
+// readFirst says how many values a sub-query has given to the plan.
+func readFirst(r gmsx.ReadFirst) string {
+	if r.Values == 1 {
+		return "Read first: 1 value"
+	}
+	return fmt.Sprintf("Read first: %d values", r.Values)
 }
 
 // An explainer gives the SELECTs of a plan their numbers.
@@ -457,7 +471,7 @@ func describeIndex(ctx *gms.Context, r *explained, ita *plan.IndexedTableAccess,
 		}
 	}
 	r.keyLen = keyLength(idx, table, used)
-	r.extra = append(r.extra, "Using index condition: "+lookup.Ranges.DebugString())
+	r.extra = append(r.extra, "Using index condition: "+rangesText(ranges))
 	if _, is := table.(*viewTable); !is && est != nil { // views count their ranges themselves
 		if total, _, err := est.RowCount(ctx); err == nil {
 			if n, err := gmsx.LookupRows(ctx, est, lookup, rowsExact, total); err == nil {
@@ -465,6 +479,18 @@ func describeIndex(ctx *gms.Context, r *explained, ita *plan.IndexedTableAccess,
 			}
 		}
 	}
+}
+
+// rangesShown is how many ranges EXPLAIN shows of a lookup.
+const rangesShown = 8
+
+// rangesText are the first ranges of a lookup, and how many more there are.
+func rangesText(list gms.MySQLRangeCollection) string {
+	if len(list) <= rangesShown {
+		return list.DebugString()
+	}
+	text := gms.MySQLRangeCollection(list[:rangesShown]).DebugString()
+	return fmt.Sprintf("%s, … and %d more]", strings.TrimSuffix(text, "]"), len(list)-rangesShown)
 }
 
 // perKey is about how many rows have one value of the first columns of an index.

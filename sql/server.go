@@ -90,7 +90,7 @@ func Listen(cfg Config) (_ *Server, err error) {
 	s.engine, err = gmsx.New(gmsx.Options{
 		Provider: s.provider, DefaultDatabase: views.DefaultDatabase, Accounts: cfg.Accounts.as,
 		TLS: cfg.TLS, RemoteTLS: cfg.TLS != nil,
-		ParseHook: s.parse, RewriteHook: s.rewrite, Build: s.build, Direct: s.direct,
+		ParseHook: s.parse, RewriteHook: s.rewrite, Build: s.build, Writing: s.writing, Direct: s.direct,
 		Nearest:     ddl.Nearest,
 		Functions:   append(scalarFunctions(), hopInQueries(), waitFunction(cfg.Engine, s.mayRead)),
 		Aggregates:  ownAggregates(),

@@ -130,6 +130,15 @@ func showCreate(n *plan.ShowCreateTable) (gms.RowIter, error) {
 	return nil, nil
 }
 
+// writing takes the lock of the tables for a statement that changes rows of one,
+// before query, a part of it, is read.
+func (s *Server) writing(ctx *gms.Context, statement, query gms.Node) error {
+	if n, ok := statement.(*plan.InsertInto); ok && !writesTable(n) {
+		return nil // a stream's events are published
+	}
+	return s.tables.Hold(ctx, query)
+}
+
 // writesTable says whether rows are inserted into a table of ours.
 func writesTable(n *plan.InsertInto) bool {
 	t, err := plan.GetInsertable(n.Destination)

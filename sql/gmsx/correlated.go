@@ -102,7 +102,7 @@ func holdOuterConditions(_ *gms.Context, n gms.Node) (gms.Node, error) {
 	return out, err
 }
 
-// A held is a condition under a type that the optimiser does not know.
+// A held is an expression under a type that the optimiser does not know.
 type held struct{ expression.UnaryExpression }
 
 var _ gms.CollationCoercible = (*held)(nil)
@@ -158,4 +158,75 @@ func refuseOuterAggregates(_ *gms.Context, n gms.Node) (gms.Node, error) {
 		return err == nil
 	})
 	return n, err
+}
+
+// existsForIn says x IN (SELECT y … WHERE …), whose rows depend on those of the
+// outer query, as EXISTS (SELECT y … WHERE … AND y = x): the inner side is then
+// looked up by y, and read no further than to the first row. Both are true of the
+// same rows; where one is false and the other NULL is all the same to a condition
+// that stands in an AND.
+func existsForIn(_ *gms.Context, n gms.Node) (gms.Node, error) {
+	out, _, err := transform.NodeWithOpaque(n, func(n gms.Node) (gms.Node, transform.TreeIdentity, error) {
+		f, ok := n.(*plan.Filter)
+		if !ok {
+			return n, transform.SameTree, nil
+		}
+		conds := expression.SplitConjunction(f.Expression)
+		changed := false
+		for i, c := range conds {
+			in, ok := c.(*plan.InSubquery)
+			if !ok {
+				continue
+			}
+			exists, err := asExists(in)
+			if err != nil {
+				return n, transform.SameTree, err
+			}
+			if exists != nil {
+				conds[i], changed = exists, true
+			}
+		}
+		if !changed {
+			return n, transform.SameTree, nil
+		}
+		return plan.NewFilter(expression.JoinAnd(conds...), f.Child), transform.NewTree, nil
+	})
+	return out, err
+}
+
+// asExists is a correlated IN as EXISTS, nil if it is none or has groups, limits
+// and the like.
+func asExists(in *plan.InSubquery) (*plan.ExistsSubquery, error) {
+	col, ok := in.LeftChild.(*expression.GetField)
+	s, ok2 := in.RightChild.(*plan.Subquery)
+	if !ok || !ok2 || s.Correlated().Empty() || s.Volatile() {
+		return nil, nil
+	}
+	p, ok := s.Query.(*plan.Project)
+	if !ok || len(p.Projections) != 1 {
+		return nil, nil
+	}
+	y := unalias(p.Projections[0])
+	if !movable(y) || !comparesAsLiteral(col.Type(), y.Type()) {
+		return nil, nil
+	}
+	if a, ok := col.Type().(gms.TypeWithCollation); ok && types.IsTextOnly(col.Type()) {
+		if b, ok := y.Type().(gms.TypeWithCollation); !ok || a.Collation() != b.Collation() {
+			return nil, nil
+		}
+	}
+	if _, same := tablesBelow(p).names[strings.ToLower(col.Table())]; same {
+		return nil, nil // the engine goes by names here and there
+	}
+	child := p.Child
+	switch child.(type) {
+	case *plan.Filter, *plan.ResolvedTable, *plan.TableAlias, *plan.JoinNode:
+	default:
+		return nil, nil
+	}
+	q, err := p.WithChildren(filterAbove(child, expression.NewEquals(y, col)))
+	if err != nil {
+		return nil, err
+	}
+	return plan.NewExistsSubquery(s.WithQuery(q).WithCorrelated(s.Correlated().Union(gms.NewColSet(col.Id())))), nil
 }

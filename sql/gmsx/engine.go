@@ -52,7 +52,7 @@ func New(o Options) (*Engine, error) {
 	e.parser = newParser(e)
 
 	builder := analyzer.NewBuilder(newProvider(e))
-	addRules(builder, o)
+	addRules(e, builder, o)
 	a := builder.Build()
 	a.Catalog.AuthHandler = authorizer{e}
 	a.Coster = coster{a.Coster}

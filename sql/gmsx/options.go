@@ -52,6 +52,11 @@ type Options struct {
 	// ErrReplan asks for another plan.
 	Build func(ctx *gms.Context, n gms.Node, row gms.Row) (gms.RowIter, error)
 
+	// Writing is called before a sub-query of a statement that writes is run while
+	// the statement is planned: what it reads must not change from then on until
+	// the statement has ended. It may return ErrReplan. nil does nothing.
+	Writing func(ctx *gms.Context, statement, query gms.Node) error
+
 	// Direct may answer a SELECT itself, from its syntax, without the planner.
 	// What it answers must be what the planner would have; nil, nil declines.
 	// The account may read the table.

@@ -22,7 +22,7 @@ type Rule struct {
 const ruleBase = 10000
 
 // addRules gives the analyzer our rules and then the user's.
-func addRules(b *analyzer.Builder, o Options) {
+func addRules(e *Engine, b *analyzer.Builder, o Options) {
 	// It looks only where nothing stands over a GROUP BY, and knows no
 	// dependence: fullGroups is in its place.
 	b.RemoveValidationRule(engineRule("validateGroupBy"))
@@ -30,13 +30,16 @@ func addRules(b *analyzer.Builder, o Options) {
 		{Early: true, Apply: refuseOuterAggregates},
 		{Early: true, Apply: distinctColumns},
 		{Early: true, Apply: fullGroups},
+		{Early: true, Apply: e.readFirst},
+		{Early: true, Apply: singleRows},
+		{Early: true, Apply: existsForIn},
 		{Early: true, Apply: plainCasts},
 		{Early: true, Apply: plainDecimals},
 		{Early: true, Apply: typeLiterals},
 		{Early: true, Apply: safeLikes},
 		{Early: true, Apply: exactKeys},
 	}
-	within := []func(*gms.Context, gms.Node) (gms.Node, error){plainCasts, plainDecimals, typeLiterals, safeLikes, exactKeys}
+	within := []func(*gms.Context, gms.Node) (gms.Node, error){e.readFirst, singleRows, existsForIn, plainCasts, plainDecimals, typeLiterals, safeLikes, exactKeys}
 	if o.Operators {
 		within = append(within, exactComparisons)
 	}

@@ -554,6 +554,22 @@ func (s *Store) Atomic(ctx *gms.Context, n gms.Node, lazily bool, build func() (
 	return gms.RowsToRowIter(list...), nil
 }
 
+// Hold takes the lock that a statement which writes needs, for the Atomic that is
+// to come in the same statement: what query, a part of it, reads until then is
+// what is there when it writes. It returns gmsx.ErrReplan where query is of tables
+// as they no longer are.
+func (s *Store) Hold(ctx *gms.Context, query gms.Node) error {
+	tx, outer, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	tx.again = tx.again || outer
+	if tx.stale(query) {
+		return gmsx.ErrReplan
+	}
+	return nil
+}
+
 // stale says whether a plan is of tables that were altered since.
 func (tx *Tx) stale(n gms.Node) (stale bool) {
 	transform.Inspect(n, func(n gms.Node) bool {
