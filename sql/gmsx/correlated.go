@@ -131,8 +131,33 @@ func (h *held) WithChildren(children ...gms.Expression) (gms.Expression, error) 
 // refuseOuterAggregates refuses aggregates in a sub-query of columns of outer
 // queries alone. They are the outer query's, over its rows, and the engine
 // computes them over the sub-query's.
+//
+// Nor has WHERE aggregates of its own: it comes before there are groups.
 func refuseOuterAggregates(_ *gms.Context, n gms.Node) (gms.Node, error) {
 	var err error
+	nodesDeep(n, func(n gms.Node) {
+		f, ok := n.(*plan.Filter)
+		if !ok || err != nil {
+			return
+		}
+		gms.Inspect(f.Expression, func(e gms.Expression) bool {
+			switch e := e.(type) {
+			case *plan.Subquery, *plan.ExistsSubquery:
+				return false
+			case gms.Aggregation:
+				if of, others := columnsOf(e, tablesBelow(f)); err == nil && others && !of {
+					err = outerAggregate(e)
+				} else if err == nil {
+					err = Error(1111, "HY000", "Invalid use of group function")
+				}
+				return false
+			}
+			return true
+		})
+	})
+	if err != nil {
+		return n, err
+	}
 	transform.Inspect(n, func(n gms.Node) bool {
 		g, ok := n.(*plan.GroupBy)
 		if !ok || err != nil {
@@ -150,7 +175,7 @@ func refuseOuterAggregates(_ *gms.Context, n gms.Node) (gms.Node, error) {
 					below = &t
 				}
 				if of, others := columnsOf(a, *below); others && !of {
-					err = Error(1235, "42000", "This version of weir doesn't yet support an aggregate in a sub-query over columns of the outer query alone, which SQL computes over the outer query's rows: %s. Select it in the outer query", a)
+					err = outerAggregate(a)
 				}
 				return false
 			})
@@ -158,6 +183,32 @@ func refuseOuterAggregates(_ *gms.Context, n gms.Node) (gms.Node, error) {
 		return err == nil
 	})
 	return n, err
+}
+
+func outerAggregate(a gms.Expression) error {
+	return Error(1235, "42000", "This version of weir doesn't yet support an aggregate in a sub-query over columns of the outer query alone, which SQL computes over the outer query's rows: %s. Select it in the outer query", a)
+}
+
+// nodesDeep calls f for all nodes in n, those of sub-queries too.
+func nodesDeep(n gms.Node, f func(gms.Node)) {
+	f(n)
+	if e, ok := n.(gms.Expressioner); ok {
+		for _, e := range e.Expressions() {
+			gms.Inspect(e, func(e gms.Expression) bool {
+				switch s := e.(type) {
+				case *plan.Subquery:
+					nodesDeep(s.Query, f)
+				case *plan.ExistsSubquery:
+					nodesDeep(s.Query.Query, f)
+					return false
+				}
+				return true
+			})
+		}
+	}
+	for _, c := range n.Children() {
+		nodesDeep(c, f)
+	}
 }
 
 // existsForIn says x IN (SELECT y … WHERE …), whose rows depend on those of the

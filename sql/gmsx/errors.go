@@ -242,6 +242,10 @@ func mapError(ctx context.Context, err error) error {
 		return errInterrupted
 	}
 	err = gms.UnwrapError(err)
+	if gms.ErrNonAggregatedColumnWithoutGroupBy.Is(err) && strings.Contains(err.Error(), "MISSING") {
+		// What the engine says of an aggregate and a window in one SELECT.
+		return Error(1235, "42000", "This version of weir doesn't yet support a window function in a SELECT with GROUP BY or aggregates: group in a derived table, and have the window over that")
+	}
 	for _, m := range mysqlErrors {
 		if m.kind.Is(err) {
 			message, number, state := renumber(err.Error(), m.number, m.state)

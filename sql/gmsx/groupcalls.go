@@ -147,6 +147,32 @@ func (p *parser) aggregateIn(e ast.Expr) bool {
 	return found
 }
 
+// countIn says whether e, which is of no sub-query, has an aggregate of no column,
+// as COUNT(*), which is no outer query's.
+func (p *parser) countIn(e ast.Expr) (found bool) {
+	_ = ast.Walk(func(n ast.SQLNode) (bool, error) {
+		switch n := n.(type) {
+		case *ast.Subquery:
+			return false, nil
+		case *ast.FuncExpr:
+			if n.Over != nil || !p.aggregate(n) {
+				break
+			}
+			columns := false
+			_ = ast.Walk(func(n ast.SQLNode) (bool, error) {
+				switch n.(type) {
+				case *ast.ColName, *ast.Subquery:
+					columns = true
+				}
+				return !columns, nil
+			}, n.Exprs)
+			found = found || !columns
+		}
+		return !found, nil
+	}, e)
+	return found
+}
+
 // nestedAggregate says whether an aggregate in n, which is of no sub-query, is of
 // an aggregate. Windows may be of aggregates.
 func (p *parser) nestedAggregate(n ast.SQLNode) (found bool) {

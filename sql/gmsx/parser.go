@@ -201,6 +201,8 @@ func (p *parser) rewrite(ctx context.Context, stmt ast.Statement, stored bool) (
 				if err := p.checkGroupCalls(n); err != nil {
 					return false, err
 				}
+			} else if n.Where != nil && p.countIn(n.Where.Expr) {
+				return false, Error(1111, "HY000", "Invalid use of group function: WHERE chooses rows before they are grouped; use HAVING")
 			}
 			p.nameInHaving(n)
 		case *ast.FuncExpr:

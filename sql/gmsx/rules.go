@@ -30,6 +30,7 @@ func addRules(e *Engine, b *analyzer.Builder, o Options) {
 		{Early: true, Apply: refuseOuterAggregates},
 		{Early: true, Apply: distinctColumns},
 		{Early: true, Apply: fullGroups},
+		{Early: true, Apply: groupOuterColumns},
 		{Early: true, Apply: e.readFirst},
 		{Early: true, Apply: singleRows},
 		{Early: true, Apply: existsForIn},
