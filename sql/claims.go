@@ -66,17 +66,28 @@ func (c *claims) release(key [2]string, own *claim) {
 }
 
 // claimView claims the names of a materialized view and its layers. Between two
-// statements that make views of one name the engine of views decides.
-func (s *Server) claimView(database, name string) (release func()) {
+// statements that make views of one name the engine of views decides. It waits
+// for a statement that makes a stream or a table of one of the names, until ctx ends.
+func (s *Server) claimView(ctx context.Context, database, name string) (release func(), err error) {
 	c := &s.claims
 	var releases []func()
+	release = func() {
+		for _, r := range releases {
+			r()
+		}
+	}
 	for _, suffix := range []string{"", "_" + views.Batch.String(), "_" + views.Speed.String()} {
 		key := claimKey(database, name+suffix)
 		c.mu.Lock()
 		for c.held[key] != nil && c.held[key].views == 0 {
 			done := c.held[key].done
 			c.mu.Unlock()
-			<-done // what makes a stream or a table is soon done
+			select {
+			case <-done:
+			case <-ctx.Done():
+				release()
+				return nil, context.Cause(ctx)
+			}
 			c.mu.Lock()
 		}
 		own := c.held[key]
@@ -91,9 +102,5 @@ func (s *Server) claimView(database, name string) (release func()) {
 		c.mu.Unlock()
 		releases = append(releases, func() { c.release(key, own) })
 	}
-	return func() {
-		for _, r := range releases {
-			r()
-		}
-	}
+	return release, nil
 }

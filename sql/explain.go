@@ -13,18 +13,19 @@ import (
 	"weir/views"
 )
 
-// explain is EXPLAIN of a SELECT: as MySQL's table, with a row for each table
+// explain is EXPLAIN of a SELECT, an UPDATE or a DELETE: as MySQL's table, with a row for each table
 // that is read, or with FORMAT=TREE (EXPLAIN PLAN) as the plan. The serving
 // view shows as what it is: both of its layers, merged.
 type explain struct {
 	server *Server
-	query  string // the SELECT
+	query  string // the statement, which is planned and not run
 	tree   bool
 }
 
 var _ gmsx.Statement = (*explain)(nil)
 
-// parseExplain recognises EXPLAIN and its synonyms before a SELECT; nil for
+// parseExplain recognises EXPLAIN and its synonyms before a SELECT, an UPDATE or
+// a DELETE; nil for
 // anything else, EXPLAIN ANALYZE among it, which the engine does.
 func (s *Server) parseExplain(query string) gmsx.Statement {
 	word, _, _ := strings.Cut(strings.TrimSpace(query), " ")
@@ -41,12 +42,21 @@ func (s *Server) parseExplain(query string) gmsx.Statement {
 	if !ok || e.Analyze || e.ExplainFormat != "" && !strings.EqualFold(e.ExplainFormat, ast.TreeStr) {
 		return nil
 	}
-	if _, ok := e.Statement.(ast.SelectStatement); !ok {
+	words := []string{"select", "with"}
+	switch e.Statement.(type) {
+	case ast.SelectStatement:
+	case *ast.Update:
+		words = []string{"update"}
+	case *ast.Delete:
+		words = []string{"delete"}
+	default:
 		return nil
 	}
-	at := strings.Index(strings.ToLower(query), "select")
-	if with := strings.Index(strings.ToLower(query), "with"); with >= 0 && with < at {
-		at = with
+	at := -1
+	for _, w := range words {
+		if i := strings.Index(strings.ToLower(query), w); i >= 0 && (at < 0 || i < at) {
+			at = i
+		}
 	}
 	if at < 0 {
 		return nil

@@ -8,6 +8,7 @@ import (
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/plan"
+	"github.com/dolthub/go-mysql-server/sql/transform"
 	"github.com/dolthub/go-mysql-server/sql/types"
 	"github.com/dolthub/vitess/go/sqltypes"
 
@@ -22,7 +23,17 @@ import (
 // read for the plan come last.
 func explainTable(ctx *gms.Context, n gms.Node, read []gmsx.ReadFirst) []gms.Row {
 	x := &explainer{ctx: ctx}
-	rows := x.block(n, "")
+	kind := ""
+	transform.Inspect(n, func(n gms.Node) bool {
+		switch n.(type) {
+		case *plan.Update:
+			kind = "UPDATE"
+		case *plan.DeleteFrom:
+			kind = "DELETE"
+		}
+		return kind == ""
+	})
+	rows := x.block(n, kind)
 	for _, r := range read {
 		inner := x.block(r.Query, "SUBQUERY")
 		inner[0].extra = append(inner[0].extra, readFirst(r))

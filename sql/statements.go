@@ -490,7 +490,11 @@ func (st *statement) createView(ctx *gms.Context, p *ddl.CreateView) error {
 		return err
 	}
 	database = st.server.database(database)
-	defer st.server.claimView(database, name)()
+	release, err := st.server.claimView(ctx, database, name)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := st.server.checkUnused(database, name, name+"_batch", name+"_speed"); err != nil {
 		return err
 	}

@@ -313,6 +313,8 @@ func tablesIn(stmt ast.Statement) (list ast.TableNames) {
 		return true, nil
 	}, stmt)
 	switch n := stmt.(type) {
+	case *ast.Explain:
+		return tablesIn(n.Statement)
 	case *ast.DDL:
 		list = append(append(list, n.Table), n.FromTables...)
 	case *ast.AlterTable:

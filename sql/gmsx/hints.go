@@ -8,6 +8,7 @@ import (
 
 	gms "github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression/function"
+	"github.com/dolthub/go-mysql-server/sql/planbuilder"
 	"github.com/dolthub/vitess/go/mysql"
 	ast "github.com/dolthub/vitess/go/vt/sqlparser"
 )
@@ -26,6 +27,11 @@ func (e *Engine) hint(ctx *gms.Context, query string, err error) error {
 	own := (*mysql.SQLError)(nil)
 	if !errors.As(err, &own) {
 		return err
+	}
+	if own.Num == 1054 {
+		if broken := e.brokenView(ctx, query); broken != nil {
+			return broken
+		}
 	}
 	own = e.asWritten(ctx, query, own)
 	err = own
@@ -56,6 +62,36 @@ func (e *Engine) hint(ctx *gms.Context, query string, err error) error {
 		return err
 	}
 	return Error(own.Num, own.State, "%s: did you mean %s?", own.Message, near)
+}
+
+// brokenView is the error of a view that a statement names and whose definition
+// has a column that is gone, nil if there is none. The engine says so itself of
+// names without the table's.
+func (e *Engine) brokenView(ctx *gms.Context, query string) (broken error) {
+	for _, t := range tablesRead(query) {
+		db, ok := e.databaseOf(ctx, t)
+		if !ok {
+			continue
+		}
+		vdb, ok := db.(gms.ViewDatabase)
+		if !ok {
+			continue
+		}
+		if _, is, err := vdb.GetViewDefinition(ctx, t.Name.String()); err != nil || !is {
+			continue
+		}
+		text := "SELECT 1 FROM " + gms.QuoteIdentifier(db.Name()) + "." + gms.QuoteIdentifier(t.Name.String())
+		stmt, _, _, err := e.parser.Parse(ctx, text, false)
+		if err != nil {
+			continue
+		}
+		_, _, err = planbuilder.New(ctx, e.engine.Analyzer.Catalog, nil, e.parser).BindOnly(stmt, text, nil)
+		own := (*mysql.SQLError)(nil)
+		if errors.As(mapError(ctx, err), &own) && own.Num == 1054 {
+			return Error(1356, "HY000", "%s", gms.ErrInvalidRefInView.New(db.Name(), t.Name.String()))
+		}
+	}
+	return nil
 }
 
 func (e *Engine) databaseNames(ctx *gms.Context, _ string) (names []string) {
