@@ -500,7 +500,7 @@ func rangesText(list gms.MySQLRangeCollection) string {
 	if len(list) <= rangesShown {
 		return list.DebugString()
 	}
-	text := gms.MySQLRangeCollection(list[:rangesShown]).DebugString()
+	text := list[:rangesShown].DebugString()
 	return fmt.Sprintf("%s, … and %d more]", strings.TrimSuffix(text, "]"), len(list)-rangesShown)
 }
 

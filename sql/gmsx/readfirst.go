@@ -392,10 +392,7 @@ func (r *firstReader) runnable(s *plan.Subquery) bool {
 // false where there are more than most, or where it fails.
 func (r *firstReader) run(s *plan.Subquery, most int, distinct bool) (list []any, ok bool, err error) {
 	ctx := r.ctx
-	failed := func() ([]any, bool, error) {
-		// Who ended the statement has ended all of it.
-		return nil, false, ctx.Err()
-	}
+	// What fails is left to the rows; who ended the statement has ended all of it.
 	if r.st.writes != nil && !r.st.explain && r.e.opts.Writing != nil {
 		if err := r.e.opts.Writing(ctx, r.st.writes, s.Query); err != nil {
 			return nil, false, err
@@ -403,18 +400,21 @@ func (r *firstReader) run(s *plan.Subquery, most int, distinct bool) (list []any
 	}
 	q, err := analyzer.DeepCopyNode(s.Query)
 	if err != nil {
-		return failed()
+		return nil, false, ctx.Err()
 	}
 	if q, err = r.e.engine.Analyzer.Analyze(ctx, q, nil, nil); err != nil {
-		return failed()
+		if errors.Is(err, ErrReplan) { // of a sub-query within
+			return nil, false, err
+		}
+		return nil, false, ctx.Err()
 	}
 	iter, err := r.e.engine.Analyzer.ExecBuilder.Build(ctx, q, nil)
 	if err != nil {
-		return failed()
+		return nil, false, ctx.Err()
 	}
 	defer func() {
 		if cerr := iter.Close(ctx); cerr != nil && err == nil {
-			list, ok, err = failed()
+			list, ok, err = nil, false, ctx.Err()
 		}
 	}()
 	t := q.Schema()[0].Type
@@ -423,14 +423,14 @@ func (r *firstReader) run(s *plan.Subquery, most int, distinct bool) (list []any
 	values := 0
 	for n := 0; ; n++ {
 		if n%256 == 255 && ctx.Err() != nil {
-			return failed()
+			return nil, false, ctx.Err()
 		}
 		row, err := iter.Next(ctx)
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return failed()
+			return nil, false, ctx.Err()
 		}
 		v := row[0]
 		if distinct {
@@ -438,7 +438,7 @@ func (r *firstReader) run(s *plan.Subquery, most int, distinct bool) (list []any
 				continue
 			}
 			if key, err = appendKey(ctx, key[:0], t, v); err != nil {
-				return failed()
+				return nil, false, ctx.Err()
 			}
 			if _, twice := seen[string(key)]; twice {
 				continue
