@@ -139,7 +139,7 @@ func (s *session) ask(ctx context.Context, q string, args ...any) (a reply) {
 		for i, c := range cells {
 			row[i] = null
 			if c.Valid {
-				row[i] = fractionZeros.ReplaceAllString(c.String, "$1$2")
+				row[i] = withoutZeros(c.String)
 			}
 		}
 		a.rows = append(a.rows, row)
@@ -150,8 +150,25 @@ func (s *session) ask(ctx context.Context, q string, args ...any) (a reply) {
 	return a
 }
 
-// fractionZeros are those at the end of the fraction of a second, which weir leaves out.
-var fractionZeros = regexp.MustCompile(`(\d\d:\d\d:\d\d)(?:(\.\d*?[1-9])0*|\.0+)\b`)
+// secondFraction is the fraction of a second, with the digits of a year that
+// may follow on it.
+var secondFraction = regexp.MustCompile(`(\d\d:\d\d:\d\d)\.(\d+)(-\d\d)?`)
+
+// withoutZeros leaves out those at the end of the fractions of seconds, as weir does.
+func withoutZeros(s string) string {
+	return secondFraction.ReplaceAllStringFunc(s, func(found string) string {
+		m := secondFraction.FindStringSubmatch(found)
+		fraction, year := m[2], ""
+		if m[3] != "" && len(fraction) > 4 {
+			at := len(fraction) - 4
+			fraction, year = fraction[:at], fraction[at:]
+		}
+		if fraction = strings.TrimRight(fraction, "0"); fraction != "" {
+			fraction = "." + fraction
+		}
+		return m[1] + fraction + year + m[3]
+	})
+}
 
 // typeClass is what of a type matters to a program that reads its values. The
 // two servers write JSON as different types, and so do versions of each.

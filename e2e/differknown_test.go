@@ -92,7 +92,64 @@ var knownKinds = []knownKind{
 		})
 	}},
 	{"MariaDB cuts a DECIMAL off in a UNION", func(q string, w, m reply, how difference) bool {
-		return how == rowsDiffer && matches(q, `UNION|EXCEPT|INTERSECT`) && strings.Contains(q, "TRUNCATE(") && alike(w, m, func(_, b string) bool { return matches(b, `^-?9+\.9+$`) })
+		return how == rowsDiffer && matches(q, `UNION|EXCEPT|INTERSECT`) && matches(q, `(TRUNCATE|BIT_COUNT|ABS)\(`) && alike(w, m, func(_, b string) bool { return matches(b, `^-?9+\.9+$`) })
+	}},
+	{"MariaDB looks for a BIGINT UNSIGNED among the doubles of IN (SELECT …) as a BIGINT", func(q string, _, _ reply, how difference) bool {
+		return how == rowsDiffer && matches(q, `(\b18446744073709551615|\b[xyz]\.(u|xu|bo)) (NOT )?IN \(SELECT (f|mf) FROM`)
+	}},
+	{"MariaDB counts rows, not partitions, where another window's partition is a constant", func(q string, _, _ reply, how difference) bool {
+		windows := partition.FindAllStringSubmatch(q, -1)
+		return how == rowsDiffer && len(windows) > 1 && slices.ContainsFunc(windows, func(w []string) bool { return !matches(w[1], `\b[xyze]\.`) })
+	}},
+	{"MariaDB joins the rows of an outer join inside where a condition is IN (…) IS NOT NULL", func(q string, w, m reply, how difference) bool {
+		return how == rowsDiffer && matches(q, ` (LEFT|RIGHT) JOIN .*\) IN \(\(.*IS NOT NULL`) && len(without(m.rows, w.rows)) == 0
+	}},
+	{"BETWEEN compares whole numbers exactly, though the other bound is a DOUBLE", func(q string, _, _ reply, how difference) bool {
+		return how == rowsDiffer && matches(q, `\b(18446744073709551615|9007199254740993|[xyz]\.(i|u|xu|bo|si|mi)) (NOT )?BETWEEN `) && matches(q, `\de0|\b[xyz]\.(f|mf)\b`)
+	}},
+	{"ROUND of whole numbers is one", func(q string, w, m reply, how difference) bool {
+		return how == typesDiffer && matches(q, `ROUND\(.*, -1\)`) && classes(w, m, "uint decimal", "int decimal")
+	}},
+	{"the text of a DATETIME(6) without a fraction has none", func(q string, w, m reply, how difference) bool {
+		return how == rowsDiffer && matches(q, `CAST\([xyz]\.(dt|w|xd) AS CHAR\)`) && matches(q, `\b(SHA2|MD5|CRC32|TO_BASE64|HEX|LENGTH|REVERSE|RIGHT|RPAD|LPAD|SUBSTRING|INSERT)\(|CAST\(CAST`)
+	}},
+	{"MariaDB holds the -0 of % for less than 0", func(q string, _, _ reply, how difference) bool {
+		return how == rowsDiffer && matches(q, `(MOD\([^()]*\)|\([^()]* % [^()]*\)) (=|<>|<|>=|<=>) |(=|<>|<|>=|<=>) (MOD\([^()]*\)|\([^()]* % [^()]*\))`)
+	}},
+	{"MariaDB groups by the sign of a zero of %", func(q string, w, m reply, how difference) bool {
+		seen := map[string]bool{}
+		for _, row := range w.rows {
+			seen[strings.Join(row, "\x00")] = true
+		}
+		for _, row := range m.rows {
+			unsigned := slices.Clone(row)
+			for i := range unsigned {
+				if matches(unsigned[i], `^-0(\.0+)?$`) {
+					unsigned[i] = unsigned[i][1:]
+				}
+			}
+			if !seen[strings.Join(unsigned, "\x00")] {
+				return false
+			}
+		}
+		return how == rowsDiffer && matches(q, `%|MOD\(`) && matches(q, `GROUP BY|DISTINCT|UNION`) && len(m.rows) > len(w.rows)
+	}},
+	{"doubles that nearly cancel out add up to what their order gives", func(q string, w, m reply, how difference) bool {
+		return how == rowsDiffer && matches(q, `(SUM|AVG)\(`) && alike(w, m, func(a, b string) bool {
+			x, err1 := strconv.ParseFloat(a, 64)
+			y, err2 := strconv.ParseFloat(b, 64)
+			return err1 == nil && err2 == nil && math.Abs(x-y) <= 4096 && matches(q, `(SUM|AVG)\((DISTINCT )?(CAST\([xyz]\.(i|si|mi) AS DOUBLE\)|.*\b[xyz]\.(i|si|mi)\b.*e0)`)
+		})
+	}},
+	{"the digits of a DOUBLE that was rounded are not kept", func(q string, w, m reply, how difference) bool {
+		return how == rowsDiffer && matches(q, `(ROUND|TRUNCATE|FLOOR|CEIL)\(`) && matches(q, `\b[xyz]\.(f|mf)\b|e0|DOUBLE|POW|SQRT|EXP`) && classes(w, m) && alike(w, m, func(a, b string) bool {
+			x, err1 := strconv.ParseFloat(a, 64)
+			y, err2 := strconv.ParseFloat(b, 64)
+			return err1 == nil && err2 == nil && x == y || matches(a, `e-?\d+$`) && matches(b, `\d{15}$`)
+		})
+	}},
+	{"MariaDB cuts the average of a constant's function off in a window", func(q string, w, m reply, how difference) bool {
+		return how == rowsDiffer && matches(q, `AVG\((YEARWEEK|TO_DAYS|EXTRACT)\(.* OVER `) && alike(w, m, func(_, b string) bool { return matches(b, `^-?9+\.9+$`) })
 	}},
 	{"MariaDB writes ranks with ten digits", func(q string, w, m reply, how difference) bool {
 		return how == rowsDiffer && matches(q, "PERCENT_RANK|CUME_DIST") && alike(w, m, func(a, b string) bool {
@@ -102,6 +159,9 @@ var knownKinds = []knownKind{
 		})
 	}},
 }
+
+// partition is what a window has for its partition.
+var partition = regexp.MustCompile(`OVER \(PARTITION BY (.*?)(?: ORDER BY|\) AS c\d)`)
 
 // alike says that two answers have the same rows, in the order of their
 // cells, but for cells that are alike.

@@ -16,6 +16,19 @@ var textFunctions = []string{
 	"char_length", "character_length", "instr", "position", "ord", "md5", "sha", "sha1", "sha2", "to_base64", "strcmp", "find_in_set", "regexp_like", "regexp_replace", "regexp_substr", "regexp_instr", "soundex",
 }
 
+// typeOfArgument are those that the engine gives the type of their argument: of a
+// number they would be one, a number backwards or 0 for an empty text.
+var typeOfArgument = map[string]bool{"reverse": true, "upper": true, "ucase": true, "lower": true, "lcase": true, "ltrim": true, "rtrim": true}
+
+// textArgument is e as text, where the engine would write it in another way.
+func textArgument(e gms.Expression) (gms.Expression, error) {
+	t := e.Type()
+	if types.IsFloat(t) || types.IsDecimal(t) || types.IsDateType(t) || isTime(t) || types.IsTimespan(t) {
+		return makeCast(e, "char", -1, -1)
+	}
+	return e, nil
+}
+
 // numberFunctions take doubles, and what is made of other values.
 var numberFunctions = []string{"sqrt", "exp", "ln", "log", "log2", "log10", "pow", "power", "sin", "cos", "tan", "cot", "asin", "acos", "atan", "atan2", "degrees", "radians"}
 
@@ -49,14 +62,10 @@ func adaptedFunctions() []gms.Function {
 		}
 	}
 	adapt(textFunctions, func(name string, _ int, e gms.Expression) (gms.Expression, error) {
-		t := e.Type()
-		if name == "reverse" && types.IsNumber(t) { // which would be a number backwards
+		if typeOfArgument[name] && types.IsNumber(e.Type()) {
 			return makeCast(e, "char", -1, -1)
 		}
-		if types.IsFloat(t) || types.IsDecimal(t) || types.IsDateType(t) || isTime(t) || types.IsTimespan(t) {
-			return makeCast(e, "char", -1, -1)
-		}
-		return e, nil
+		return textArgument(e)
 	})
 	adapt(numberFunctions, func(_ string, _ int, e gms.Expression) (gms.Expression, error) {
 		if types.IsDeferredType(e.Type()) || types.IsFloat(e.Type()) && e.Type().Equals(types.Float64) {

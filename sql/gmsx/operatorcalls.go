@@ -36,6 +36,10 @@ func callOperators(stmt ast.Statement) {
 				return operatorCall("substring", name, e.From)
 			}
 			return operatorCall("substring", name, e.From, e.To)
+		case *ast.TrimExpr:
+			cp := *e
+			cp.Str = operatorCall(operatorPrefix+"text", e.Str)
+			return &cp
 		case *ast.CaseExpr:
 			return callCase(e)
 		case *ast.BinaryExpr:
@@ -194,6 +198,12 @@ func operatorFunctions() []gms.Function {
 	return append(all,
 		gms.Function1{Name: operatorPrefix + "neg", Fn: func(e gms.Expression) gms.Expression { return newOperation("neg", e) }},
 		gms.Function1{Name: operatorPrefix + "~", Fn: func(e gms.Expression) gms.Expression { return newOperation("~", e) }},
+		gms.FunctionN{Name: operatorPrefix + "text", Fn: func(args ...gms.Expression) (gms.Expression, error) {
+			if len(args) == 1 && types.IsNumber(args[0].Type()) {
+				return makeCast(args[0], "char", -1, -1)
+			}
+			return textArgument(args[0])
+		}},
 		gms.FunctionN{Name: operatorPrefix + "cast", Fn: func(args ...gms.Expression) (gms.Expression, error) { return newCast(args) }},
 	)
 }

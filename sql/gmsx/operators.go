@@ -273,6 +273,9 @@ func (o *Operation) decimals(ctx *gms.Context, a, b any) (any, error) {
 	return d, nil
 }
 
+// wordDigits is how many digits MySQL calculates decimals with.
+const wordDigits = 81
+
 // divisionDigits is how many decimals a quotient has more than what is divided.
 const divisionDigits = 4
 
@@ -343,7 +346,8 @@ func (o *Operation) intDiv(ctx *gms.Context, a, b any) (any, error) {
 	_, bf := b.(float64)
 	var z *big.Int
 	if _, ok1 := a.(decimal.Decimal); ok1 || isDecimal(b) || af || bf {
-		x, y := toDecimal(a), toDecimal(b)
+		// MySQL's decimals have 81 digits; what a double has beyond them is 0.
+		x, y := toDecimal(a).Truncate(wordDigits), toDecimal(b).Truncate(wordDigits)
 		if y.IsZero() {
 			divisionByZero(ctx)
 			return nil, nil
