@@ -48,7 +48,7 @@ func TestKill(t *testing.T) {
 		{"view pass", "SELECT SUM(a.n) FROM v a, v b, v c"},
 		{"table scan", "SELECT COUNT(*) FROM t a, t b, t c WHERE a.x + b.x + c.x = -1"},
 		{"sort", "SELECT a.k FROM v a, v b, v c ORDER BY a.n * b.k DESC, c.most LIMIT 3"},
-		{"join by key", "SELECT COUNT(*) FROM t a JOIN t b ON b.x = a.x JOIN t c ON c.x = b.x JOIN v ON v.k = c.id WHERE v.most = ''"},
+		{"join by key", "SELECT COUNT(*) FROM t a JOIN t b ON b.x = a.x JOIN t c ON c.x = b.x JOIN t d ON d.x = c.x JOIN v ON v.k = d.id WHERE v.most = ''"},
 		{"distinct", "SELECT COUNT(DISTINCT a.k, b.k % 5) FROM v a, v b, v c"},
 		{"union", "SELECT COUNT(*) FROM (SELECT a.k FROM v a, v b, v c UNION SELECT 1) d"},
 		{"window", "SELECT SUM(n) OVER (ORDER BY k) FROM (SELECT a.k, a.n FROM v a, v b, v c WHERE a.k + b.k + c.k > -1) d LIMIT 1"},
