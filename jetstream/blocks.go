@@ -46,6 +46,7 @@ const (
 	recordMin      = recordHead + recordChecksum
 	recordMax      = 2 * payloadMax
 	recordHeaders  = 1 << 31
+	tombstone      = 1 << 62
 	seqMarks       = 3 << 62 // erased, and tombstone
 
 	// blocksMin is how many records are worth a look at the blocks: a consumer

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -211,8 +212,21 @@ func TestBlocksEqualTheConsumer(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		raw[int(float64(len(raw))*at)] ^= 0x10
+		i := int(float64(len(raw)) * at)
+		// Not high in a sequence: see TestUnsafeBlocks.
+		if start := recordAt(raw, i); i >= start+7 && i < start+12 {
+			i = start + 12
+		}
+		raw[i] ^= 0x10
 		return os.WriteFile(paths[block], raw, 0o600)
+	}
+	flipField := func(path string, field int, mask byte) error {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		raw[recordAt(raw, len(raw)/3)+field] ^= mask
+		return os.WriteFile(path, raw, 0o600)
 	}
 	for _, test := range []struct {
 		name    string
@@ -247,6 +261,9 @@ func TestBlocksEqualTheConsumer(t *testing.T) {
 		}},
 		{name: "a bit of a block is wrong", stopped: func(_ *testing.T, _ string, paths []string) error { return flip(paths, 0, 0.3) }},
 		{name: "a bit of the last block is wrong", stopped: func(_ *testing.T, _ string, paths []string) error { return flip(paths, len(paths)-1, 0.5) }},
+		{name: "a length is wrong", stopped: func(_ *testing.T, _ string, paths []string) error { return flipField(paths[0], 0, 0x10) }},
+		{name: "a sequence is wrong by little", stopped: func(_ *testing.T, _ string, paths []string) error { return flipField(paths[0], 4, 0x01) }},
+		{name: "a sequence is wrong by some", stopped: func(_ *testing.T, _ string, paths []string) error { return flipField(paths[0], 5, 0x10) }},
 		{name: "a block and the index are gone", few: true, stopped: func(_ *testing.T, _ string, paths []string) error {
 			if err := os.Remove(filepath.Join(filepath.Dir(paths[0]), "index.db")); err != nil {
 				return err
@@ -294,6 +311,106 @@ func TestBlocksEqualTheConsumer(t *testing.T) {
 			fill(t, s, r, 1000)
 			same(t, s, r)
 		})
+	}
+}
+
+// recordAt returns where in a block the record begins that has byte i.
+func recordAt(raw []byte, i int) int {
+	start := 0
+	for {
+		next := start + int(binary.LittleEndian.Uint32(raw[start:])&^recordHeaders)
+		if next > i {
+			return start
+		}
+		start = next
+	}
+}
+
+// TestUnsafeBlocks shows that a block which would make the server take all memory
+// is not loaded: that the sequence of a record is put back where its checksum
+// says which it was, and that otherwise the error says where the damage is,
+// however the log is read, until a start without what is lost.
+func TestUnsafeBlocks(t *testing.T) {
+	const records = 12_000
+	for _, bit := range []int{0, 12, 35, 47, 61} {
+		dir := t.TempDir()
+		s := openBlocks(t, Config{Dir: dir, Sync: time.Second})
+		logOf(t, s)
+		r := rand.New(rand.NewPCG(7, 7))
+		fill(t, s, r, records)
+		path := blocksOf(t, dir)[0]
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := recordAt(whole, len(whole)/2)
+		damage := func(more ...int) {
+			raw := slices.Clone(whole)
+			raw[start+4+bit/8] ^= 1 << (bit % 8)
+			for _, i := range more {
+				raw[start+i] ^= 1
+			}
+			if err := os.WriteFile(path, raw, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		again := func(between func()) {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			between()
+			s = openBlocks(t, Config{Dir: dir, Sync: time.Second})
+		}
+		mended := func(when string) {
+			t.Helper()
+			if n := same(t, s, r); n == 0 {
+				t.Errorf("bit %d, %s: no record came from blocks", bit, when)
+			}
+			if got := readAll(t, s, false, 0, records); len(got) != records {
+				t.Errorf("bit %d, %s: %d records are left of %d", bit, when, len(got), records)
+			}
+			if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, whole) {
+				t.Errorf("bit %d, %s: the block is not as it was: %v", bit, when, err)
+			}
+		}
+		damage()
+		mended("while it runs")
+		again(func() { damage() })
+		mended("at the start")
+
+		if bit < 32 {
+			continue // which the server can load as it is
+		}
+		again(func() {})
+		damage(21 + recordChecksum)
+		for _, read := range []struct {
+			name         string
+			min          uint64
+			after, until uint64
+		}{
+			{"from blocks", 1, 0, records},
+			{"by a consumer", 1 << 62, 0, records},
+			{"by a consumer before it", 1 << 62, 10, 20},
+			{"following", 1, 0, 0},
+			{"following by a consumer", 1 << 62, records - 100, 0},
+		} {
+			s.blocksMin = read.min
+			l := &log{server: s, name: "a"}
+			var last error
+			for _, err := range l.Read(t.Context(), read.after, read.until) {
+				last = err
+			}
+			want := fmt.Sprintf("block %s is damaged at byte %d", path, start)
+			if !errors.Is(last, errUnsafe) || !strings.Contains(last.Error(), want) {
+				t.Errorf("bit %d, %s: %v, want: %s", bit, read.name, last, want)
+			}
+		}
+		again(func() {})
+		if n := len(readAll(t, s, false, 0, records)); n == 0 || n >= records {
+			t.Errorf("bit %d: %d records are left of %d", bit, n, records)
+		}
+		fill(t, s, r, 10)
+		same(t, s, r)
 	}
 }
 

@@ -29,14 +29,19 @@ const (
 	pullMin  = 512
 
 	// A pull lasts this long; while nothing comes, the server says so each
-	// heartbeat, and a reader that misses two takes a new consumer.
+	// heartbeat, and a reader that misses some takes a new consumer: on a machine
+	// with much else to do they are late.
 	pullExpires   = 30 * time.Second
-	pullHeartbeat = 5 * time.Second
-	silenceMax    = 2*pullHeartbeat + time.Second
+	pullHeartbeat = time.Second
+	silenceMax    = 11 * time.Second
 
 	// inactiveMax is how long the server keeps a consumer whose reader is
 	// gone, or busy; one that was busy takes a new consumer.
 	inactiveMax = 5 * time.Minute
+
+	// stallsMax is how many consumers in turn may stop at the same record before a
+	// bounded read ends with an error.
+	stallsMax = 5
 
 	// Waits between attempts to get a consumer.
 	backoffMin = 5 * time.Millisecond
@@ -68,6 +73,7 @@ type reader struct {
 	consumer string
 	wire     *wire // nil while detached
 	pulls    int
+	stalls   int       // consumers that stalled since a record came
 	ask      int       // messages that a pull of a bounded read asks for
 	asked    time.Time // when the last one did
 }
@@ -98,7 +104,10 @@ func (r *reader) next() ([]views.Record, error) {
 		}
 		idle, lost := r.wire.take(&r.got)
 		batch, err := r.accept()
-		if err != nil {
+		switch {
+		case errors.Is(err, errStalled):
+			lost = err
+		case err != nil:
 			return nil, err
 		}
 		if idle && lost == nil && !r.done() {
@@ -124,9 +133,13 @@ func (r *reader) accept() ([]views.Record, error) {
 	n := len(batch)
 	if n > 0 {
 		r.pos = batch[n-1].Seq
-		r.backoff = 0
+		r.backoff, r.stalls = 0, 0
 	}
-	if r.until == 0 || r.pos == r.until {
+	switch {
+	case r.until == 0 && r.got.heartbeat && r.got.pending > 0:
+		_, err := r.waits()
+		return batch, err
+	case r.until == 0 || r.pos == r.until:
 		return batch, nil
 	}
 	if r.pos > r.until { // until itself is not in the log any more
@@ -140,14 +153,41 @@ func (r *reader) accept() ([]views.Record, error) {
 }
 
 // finish moves pos to until when the log has no records between them (until
-// itself may be trimmed or lost), which ends the read.
+// itself may be trimmed or lost), which ends the read. The server finds none also
+// where it could not load a block just now, so that its consumer must have come
+// to the end too.
 func (r *reader) finish() error {
 	m, err := r.stream.GetMsg(r.ctx, r.pos+1, natsjs.WithGetMsgSubject(">"))
-	if errors.Is(err, natsjs.ErrMsgNotFound) || err == nil && m.Sequence > r.until {
-		r.pos = r.until
-		return nil
+	none := errors.Is(err, natsjs.ErrMsgNotFound) || err == nil && m.Sequence > r.until
+	if err != nil && !none {
+		return r.ctx.Err() // the server cannot say: wait for it
 	}
-	return r.ctx.Err() // there is more, or the server cannot say: wait for it
+	if ended, err := r.waits(); err != nil || !ended {
+		return err
+	}
+	if none {
+		r.pos = r.until
+	}
+	return nil
+}
+
+// waits says whether the consumer waits at the end of the log. It is an error,
+// errStalled, that it waits, as a heartbeat says, and not at the end: where it
+// cannot load a block it does so until something new comes to the log.
+func (r *reader) waits() (atEnd bool, err error) {
+	c, err := r.stream.Consumer(r.ctx, r.consumer)
+	switch {
+	case err != nil:
+		return false, r.ctx.Err()
+	case c.CachedInfo().NumPending == 0:
+		return true, nil
+	case !r.got.heartbeat:
+		return false, nil
+	}
+	if r.stalls++; r.stalls > stallsMax && r.until != 0 {
+		return false, r.fail(fmt.Errorf("the nats server does not hand over the %d records that it counts behind it, and says why in the log: see docs/operations.md for damaged blocks", c.CachedInfo().NumPending))
+	}
+	return false, errStalled
 }
 
 // wait returns when there may be something to take.
@@ -175,6 +215,7 @@ func (r *reader) startTimer(d time.Duration) {
 }
 
 var (
+	errStalled  = errors.New("the consumer has stopped before the end of the log")
 	errClosed   = errors.New("the nats server has stopped")
 	errReplaced = errors.New("the log was deleted and made again while it was read")
 )
@@ -189,7 +230,7 @@ func (l *log) stopped(after uint64, err error) error {
 // drop detaches from a consumer that is of no more use.
 func (r *reader) drop(why error) {
 	log := r.log.server.logger.Debug
-	if errors.Is(why, errMissed) {
+	if errors.Is(why, errMissed) || errors.Is(why, errStalled) {
 		log = r.log.server.logger.Warn
 	}
 	log("a log's reader takes a new consumer", "log", r.log.name, "after", r.pos, "reason", why)
@@ -222,7 +263,7 @@ func (r *reader) reattach() error {
 		return r.fail(views.ErrNoLog)
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
 		return r.fail(errClosed)
-	case errors.Is(err, errReplaced):
+	case errors.Is(err, errReplaced), errors.Is(err, errUnsafe):
 		return r.fail(err)
 	}
 	r.log.server.logger.Warn("a log's reader cannot start yet", "log", r.log.name, "after", r.pos, "error", err)
@@ -246,6 +287,9 @@ func (r *reader) attach() error {
 		r.created = created
 	case !r.created.Equal(created):
 		return errReplaced
+	}
+	if err := r.log.safe(r.stream, r.pos, r.until); err != nil {
+		return err
 	}
 	r.consumer = "weir-" + rand.Text()
 	made, err := r.stream.CreateConsumer(ctx, natsjs.ConsumerConfig{

@@ -109,6 +109,7 @@ type Server struct {
 	blocksMin  uint64        // records that are worth a look at the log's blocks
 	fromBlocks atomic.Uint64 // records that were read from them
 
+	walked walked
 	access *access
 
 	reconnect struct {
@@ -212,6 +213,9 @@ func (s *Server) options() (*natsserver.Options, error) {
 // itself never returns a start error: it logs a fatal line and carries on half
 // alive.
 func (s *Server) start(opts *natsserver.Options) error {
+	if err := s.safeStart(); err != nil {
+		return fmt.Errorf("starting the nats server: %w", err)
+	}
 	ns, err := natsserver.NewServer(opts)
 	if err != nil {
 		return fmt.Errorf("configuring the nats server: %w", err)
