@@ -160,7 +160,7 @@ func (r *blockReader) indexPath() string { return filepath.Join(r.dir, "index.db
 func (r *blockReader) walk(logger *slog.Logger, index uint32, from place) (place, error) {
 	b, err := r.openBlock(index)
 	if err != nil {
-		return place{}, nil //nolint:nilerr // retention has removed it
+		return place{}, nil // retention has removed it
 	}
 	defer b.close()
 	if st, err := b.file.Stat(); err != nil || st.Size() < from.at {
@@ -171,7 +171,7 @@ func (r *blockReader) walk(logger *slog.Logger, index uint32, from place) (place
 	for {
 		head, err := in.Peek(recordHead)
 		if err != nil {
-			return p, nil //nolint:nilerr // the end
+			return p, nil // the end
 		}
 		size := int(binary.LittleEndian.Uint32(head) &^ recordHeaders)
 		says := binary.LittleEndian.Uint64(head[4:])
@@ -199,7 +199,7 @@ func (r *blockReader) walk(logger *slog.Logger, index uint32, from place) (place
 			p.seq = max(p.seq, seq)
 		}
 		if _, err := in.Discard(size); err != nil {
-			return p, nil //nolint:nilerr // it is being written
+			return p, nil // it is being written
 		}
 		p.at += int64(size)
 	}
