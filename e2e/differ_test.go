@@ -25,6 +25,7 @@ var (
 	differStatements = flag.Int("differ", 1000, "how many SELECTs TestDiffer compares")
 	differSeed       = flag.Int64("differ-seed", -1, "seed of the SELECTs of TestDiffer; 0 takes a new one, and -1 those of every run")
 	differFile       = flag.String("differ-file", "", "compare the SELECTs of this file, one a line, and show all answers")
+	differStores     = flag.Int("differ-stores", 1500, "how many values TestDifferStores stores; 0 is all there are")
 	differAll        = flag.Bool("differ-all", false, "compare what is known to differ too")
 )
 

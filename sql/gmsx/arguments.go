@@ -1,6 +1,7 @@
 package gmsx
 
 import (
+	"math"
 	"strings"
 
 	gms "github.com/dolthub/go-mysql-server/sql"
@@ -30,7 +31,34 @@ func textArgument(e gms.Expression) (gms.Expression, error) {
 }
 
 // numberFunctions take doubles, and what is made of other values.
-var numberFunctions = []string{"sqrt", "exp", "ln", "log", "log2", "log10", "pow", "power", "sin", "cos", "tan", "cot", "asin", "acos", "atan", "atan2", "degrees", "radians"}
+var numberFunctions = []string{"sqrt", "ln", "log", "log2", "log10", "sin", "cos", "tan", "cot", "asin", "acos", "atan", "atan2", "degrees", "radians"}
+
+func doubles([]gms.Expression) gms.Type { return types.Float64 }
+
+// power is EXP or POW: a result beyond DOUBLE is error 1690.
+func power(f func(vals []float64) float64) func(ctx *gms.Context, t gms.Type, args []gms.Expression, vals []any) (any, error) {
+	return func(ctx *gms.Context, _ gms.Type, args []gms.Expression, vals []any) (any, error) {
+		doubles := make([]float64, len(vals))
+		texts := make([]string, len(vals))
+		for i, v := range vals {
+			n, err := toNumber(ctx, v)
+			if err != nil {
+				return nil, err
+			}
+			doubles[i], _ = double(n)
+			texts[i] = args[i].String()
+		}
+		out := f(doubles)
+		if math.IsInf(out, 0) || math.IsNaN(out) {
+			name := "exp"
+			if len(vals) > 1 {
+				name = "pow"
+			}
+			return nil, Error(1690, "22003", "DOUBLE value is out of range in '%s(%s)'", name, strings.Join(texts, ","))
+		}
+		return out, nil
+	}
+}
 
 // timeFunctions take times. Of a text that is none the engine fails.
 var timeFunctions = []string{"weekday", "dayofweek", "dayofyear", "quarter", "dayname", "monthname", "date_format", "to_days", "year", "month", "day", "dayofmonth"}
@@ -73,6 +101,14 @@ func adaptedFunctions() []gms.Function {
 		}
 		return makeCast(e, "double", -1, -1)
 	})
+	all = append(all, gms.Function1{Name: "exp", Fn: func(e gms.Expression) gms.Expression {
+		return newTyped("exp", []gms.Expression{e}, doubles, power(func(vals []float64) float64 { return math.Exp(vals[0]) }))
+	}})
+	for _, name := range []string{"pow", "power"} {
+		all = append(all, gms.Function2{Name: name, Fn: func(x, y gms.Expression) gms.Expression {
+			return newTyped("pow", []gms.Expression{x, y}, doubles, power(func(vals []float64) float64 { return math.Pow(vals[0], vals[1]) }))
+		}})
+	}
 	adapt(timeFunctions, func(name string, i int, e gms.Expression) (gms.Expression, error) {
 		if i == 0 && types.IsTextOnly(e.Type()) || name == "datediff" && types.IsTextOnly(e.Type()) {
 			return makeCast(e, "datetime", 6, -1)

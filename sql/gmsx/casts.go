@@ -82,6 +82,7 @@ type cast struct {
 	expression.UnaryExpression
 	kind          string
 	length, scale int // -1 where there is none
+	rounded       int // the decimals of a DOUBLE that goes to a text, -1 where it has its own
 	typ           gms.Type
 	engine        gms.Expression // executes those of which it has all that matters
 }
@@ -100,7 +101,7 @@ func newCast(args []gms.Expression) (gms.Expression, error) {
 }
 
 func makeCast(x gms.Expression, kind string, length, scale int) (gms.Expression, error) {
-	c := &cast{UnaryExpression: expression.UnaryExpression{Child: x}, kind: kind, length: length, scale: scale}
+	c := &cast{UnaryExpression: expression.UnaryExpression{Child: x}, kind: kind, length: length, scale: scale, rounded: roundedTo(x)}
 	switch kind {
 	case "signed":
 		c.typ = types.Int64
@@ -211,6 +212,9 @@ func (c *cast) Eval(ctx *gms.Context, row gms.Row) (any, error) {
 			return t.Truncate(24 * time.Hour), nil
 		}
 		return roundTime(t, max(0, c.length))
+	}
+	if f, ok := v.(float64); ok && c.rounded >= 0 {
+		return firstChars(fixedDouble(f, c.rounded), max(c.length, -1)), nil
 	}
 	text, err := toText(ctx, c.Child.Type(), v)
 	if err != nil {

@@ -301,7 +301,7 @@ func checkDefault(name string, t *ast.ColumnType) error {
 	if d, ok := v.(decimal.Decimal); ok && !types.IsNumber(typ) {
 		v = d.String()
 	}
-	if _, err := (&storing{row: 1}).store(gms.NewEmptyContext(), &gms.Column{Name: name, Type: typ}, nil, v); err != nil {
+	if _, err := (&storing{row: 1}).store(gms.NewEmptyContext(), &gms.Column{Name: name, Type: typ}, source{rounded: -1}, v); err != nil {
 		return Error(1067, "42000", "Invalid default value for '%s'", name)
 	}
 	return nil

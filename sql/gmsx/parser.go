@@ -183,6 +183,7 @@ func (p *parser) rewrite(ctx context.Context, stmt ast.Statement, stored bool) (
 		setAuth(x.Statement, CurrentDatabase(ctx))
 		keepAllDecimals(x.Statement)
 	}
+	storeBits(stmt)
 	if p.e.opts.Operators {
 		callOperators(stmt)
 	} else if p.e.opts.BitOperators {

@@ -1,6 +1,7 @@
 package gmsx
 
 import (
+	"encoding/hex"
 	"fmt"
 	"math"
 	"math/big"
@@ -16,6 +17,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/transform"
 	"github.com/dolthub/go-mysql-server/sql/types"
 	querypb "github.com/dolthub/vitess/go/vt/proto/query"
+	ast "github.com/dolthub/vitess/go/vt/sqlparser"
 	"github.com/shopspring/decimal"
 )
 
@@ -30,6 +32,7 @@ type storing struct {
 	ignore  bool // the statement says IGNORE, or is LOAD DATA
 	load    bool
 	noZero  bool // a date is not 0000-00-00
+	many    bool // the statement is about more rows than one, or is UPDATE
 	row     int  // of the statement, from 1
 }
 
@@ -78,9 +81,10 @@ func shownValue(v any) string {
 }
 
 // null is what becomes of NULL in a column: an error is the engine's to give,
-// which knows whether the statement named the column.
+// which knows whether the statement named the column. Without strict mode, NULL
+// is one all the same in an INSERT of a single row.
 func (st *storing) null(ctx *gms.Context, c *gms.Column, named bool) any {
-	if c.Nullable || !st.ignore {
+	if c.Nullable || c.AutoIncrement || !st.ignore && !(st.lenient && (st.many || !named)) {
 		return nil
 	}
 	switch {
@@ -102,17 +106,26 @@ func implicitDefault(t gms.Type) any {
 	return t.Zero()
 }
 
-// temporal is a value of a column that goes to one of another kind. A date and a
-// time of day are the numbers that their digits make, and the other way round; a
-// date in a text has no time of day. from is the value's type, nil if it is not
-// known: nothing else tells a date from its midnight.
-func temporal(ctx *gms.Context, c *gms.Column, from gms.Type, v any) (any, error) {
+// A source says where a value comes from, which the value itself does not.
+type source struct {
+	typ     gms.Type // nil if it is not known
+	literal bool     // it stands in the statement as X'41' or b'11'
+	rounded int      // the decimals of a DOUBLE that ROUND has made, -1 for others
+}
+
+// temporal is a date or a time that goes to a column of numbers or texts: there
+// it is the number that its digits make, or these. Nothing but the type of where
+// it comes from tells a date from its midnight.
+func temporal(ctx *gms.Context, c *gms.Column, from source, v any) (any, error) {
+	whole := types.IsInteger(c.Type) // the fraction of a second rounds before its digits are a number
 	switch x := v.(type) {
 	case time.Time:
-		date := from != nil && types.IsDateType(from)
+		date := from.typ != nil && types.IsDateType(from.typ)
 		switch {
 		case types.IsNumber(c.Type) && date:
 			return int64(x.Year())*10000 + int64(x.Month())*100 + int64(x.Day()), nil
+		case types.IsNumber(c.Type) && whole:
+			return toNumber(ctx, x.Round(time.Second))
 		case types.IsNumber(c.Type):
 			return toNumber(ctx, x)
 		case types.IsText(c.Type) && date:
@@ -120,33 +133,119 @@ func temporal(ctx *gms.Context, c *gms.Column, from gms.Type, v any) (any, error
 		}
 	case types.Timespan:
 		switch {
+		case types.IsNumber(c.Type) && whole:
+			return toNumber(ctx, wholeSeconds(x))
 		case types.IsNumber(c.Type):
 			return toNumber(ctx, x)
 		case types.IsText(c.Type):
 			return x.String(), nil
 		}
-	case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, decimal.Decimal:
-		if types.IsDateType(c.Type) || types.IsDatetimeType(c.Type) || types.IsTimestampType(c.Type) {
-			if m := digitsOfTime.FindStringSubmatch(fmt.Sprint(x)); m != nil {
-				return m[1] + "-" + m[2] + "-" + m[3] + " " + m[4] + ":" + m[5] + ":" + m[6] + m[7], nil
-			}
-			if m := digitsOfDate.FindStringSubmatch(fmt.Sprint(x)); m != nil {
-				return m[1] + "-" + m[2] + "-" + m[3], nil
-			}
-		}
 	}
 	return v, nil
 }
 
-var (
-	digitsOfDate = regexp.MustCompile(`^(\d{4})(\d\d)(\d\d)$`)
-	digitsOfTime = regexp.MustCompile(`^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\.\d+)?$`)
-)
+// wholeSeconds rounds a span, half a second away from 0.
+func wholeSeconds(x types.Timespan) types.Timespan {
+	const second = types.Timespan(1000000)
+	half := second / 2
+	if x < 0 {
+		half = -half
+	}
+	return (x + half) / second * second
+}
 
-// store is a value as column c has it; v is not NULL, and from its type, nil if
-// it is not known.
-func (st *storing) store(ctx *gms.Context, c *gms.Column, from gms.Type, v any) (any, error) {
-	given := v
+// clock is a value as a date or time of column c: a note where it loses its
+// other half, and an error or a warning where it is none. ok is false for values
+// that the type converts itself.
+func (st *storing) clock(ctx *gms.Context, c *gms.Column, v any) (out any, ok bool, err error) {
+	text, isText := textOf(v)
+	if types.IsTimespan(c.Type) {
+		var span types.Timespan
+		var date bool
+		var bad flaw
+		switch x := v.(type) {
+		case types.Timespan:
+			span = x
+		case time.Time:
+			span, date = clockOf(x), true
+		default:
+			if isText {
+				span, date, bad = readSpan(text)
+				break
+			}
+			n, err := toNumber(ctx, v)
+			if err != nil {
+				return nil, true, err
+			}
+			if f, is := n.(float64); is && math.Abs(f) > 1e15 {
+				n = math.Copysign(1e15, f)
+			}
+			span, date, bad = numberSpan(toDecimal(n))
+		}
+		span = wholeSeconds(span) // a TIME of weir has no more
+		switch {
+		case bad != flawless:
+			return span, true, st.time(ctx, c, v, bad)
+		case date:
+			st.noteTruncated(ctx, c)
+		}
+		return span, true, nil
+	}
+	var t time.Time
+	var bad flaw
+	switch {
+	case isText:
+		if t, bad = readTime(text); bad != flawless {
+			if converted, inRange, err := c.Type.Convert(ctx, v); err == nil && bool(inRange) && bad != zeroTime {
+				return converted, true, nil
+			}
+		}
+	default:
+		switch v.(type) {
+		case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, float32, float64, decimal.Decimal, bool:
+			n, err := toNumber(ctx, v)
+			if err != nil {
+				return nil, true, err
+			}
+			if f, is := n.(float64); is && math.Abs(f) > 1e15 {
+				n = math.Copysign(1e15, f)
+			}
+			t, bad = numberTime(toDecimal(n))
+		default:
+			return nil, false, nil
+		}
+	}
+	switch {
+	case bad == zeroTime && st.noZero:
+		return c.Type.Zero(), true, st.time(ctx, c, v, noCalendar)
+	case bad == zeroTime:
+		return c.Type.Zero(), true, nil
+	case bad != flawless:
+		if err := st.time(ctx, c, v, bad); err != nil || bad != cutTime {
+			return c.Type.Zero(), true, err
+		}
+	}
+	if types.IsDateType(c.Type) && t.Hour()+t.Minute()+t.Second()+t.Nanosecond() != 0 {
+		st.noteTruncated(ctx, c)
+		t = t.Truncate(24 * time.Hour)
+	}
+	out, inRange, err := c.Type.Convert(ctx, t)
+	if err != nil || !bool(inRange) {
+		return c.Type.Zero(), true, st.time(ctx, c, v, noCalendar)
+	}
+	return out, true, nil
+}
+
+// store is a value as column c has it; v is not NULL.
+func (st *storing) store(ctx *gms.Context, c *gms.Column, from source, v any) (any, error) {
+	if types.IsTimespan(c.Type) || types.IsDateType(c.Type) || types.IsDatetimeType(c.Type) || types.IsTimestampType(c.Type) {
+		if out, ok, err := st.clock(ctx, c, v); ok {
+			if err != nil {
+				return nil, err
+			}
+			return out, nil
+		}
+	}
 	v, err := temporal(ctx, c, from, v)
 	if err != nil {
 		return nil, err
@@ -157,16 +256,12 @@ func (st *storing) store(ctx *gms.Context, c *gms.Column, from gms.Type, v any) 
 		}
 	}
 	text, isText := textOf(v)
-	if b, ok := v.([]byte); ok && types.IsNumber(c.Type) && len(b) <= 8 {
-		// X'41' and b'11' are numbers in a column of numbers, and nothing tells
-		// them from bytes that were read.
-		if _, bad := numberIn(text); bad != wholeNumber {
-			n := uint64(0)
-			for _, x := range b {
-				n = n<<8 | uint64(x)
-			}
-			v, isText = n, false
+	if b, ok := v.([]byte); ok && from.literal && types.IsNumber(c.Type) && len(b) <= 8 {
+		n := uint64(0)
+		for _, x := range b {
+			n = n<<8 | uint64(x)
 		}
+		v, isText = n, false
 	}
 	switch t := c.Type.(type) {
 	case gms.NumberType:
@@ -177,7 +272,18 @@ func (st *storing) store(ctx *gms.Context, c *gms.Column, from gms.Type, v any) 
 	case gms.DecimalType:
 		return st.decimal(ctx, c, t, v, text, isText)
 	}
+	if t, ok := c.Type.(gms.StringType); ok && types.IsText(c.Type) {
+		if v, err = numberText(ctx, t, from, v); err != nil {
+			return nil, err
+		}
+		text, isText = textOf(v)
+	}
 	out, inRange, err := c.Type.Convert(ctx, v)
+	if err == nil && c.Type.Type() == querypb.Type_CHAR { // a CHAR has no blanks at its end
+		if s, ok := out.(string); ok {
+			out = strings.TrimRight(s, " ")
+		}
+	}
 	if err == nil && bool(inRange) && !(st.noZero && out == c.Type.Zero() && types.IsTime(c.Type)) {
 		if types.IsDateType(c.Type) && hasTime(v, text, isText) {
 			st.noteTruncated(ctx, c)
@@ -207,8 +313,7 @@ func (st *storing) store(ctx *gms.Context, c *gms.Column, from gms.Type, v any) 
 		}
 		return most, st.problem(ctx, 1406, "22001", "Data too long for column '%s'", c.Name)
 	case types.IsDatetimeType(t), types.IsDateType(t), types.IsTimestampType(t), types.IsTimespan(t):
-		text, isText = textOf(given) // messages show it as it was given
-		return zero, st.time(ctx, c, given, text, isText)
+		return zero, st.time(ctx, c, v, noCalendar)
 	case types.IsJSON(t):
 		reason := "Invalid value."
 		if err != nil {
@@ -252,10 +357,8 @@ func hasTime(v any, text string, isText bool) bool {
 
 var timeOfDay = regexp.MustCompile(`[ T].*[1-9]`)
 
-// fullDate is what may be a date that the calendar lacks.
-var fullDate = regexp.MustCompile(`^\s*\d+\D\d+(\D\d+)?`)
-
-func (st *storing) time(ctx *gms.Context, c *gms.Column, v any, text string, isText bool) error {
+// time says what is wrong with a value of a column of times.
+func (st *storing) time(ctx *gms.Context, c *gms.Column, v any, bad flaw) error {
 	kind := "datetime"
 	switch {
 	case types.IsDateType(c.Type):
@@ -266,10 +369,10 @@ func (st *storing) time(ctx *gms.Context, c *gms.Column, v any, text string, isT
 	switch {
 	case !st.lenient:
 		return Error(1292, "22007", "Incorrect %s value: '%s' for column '%s' at row %d", kind, shownValue(v), c.Name, st.row)
-	case isText && !fullDate.MatchString(text):
-		return st.truncated(ctx, c)
+	case bad == noCalendar:
+		return st.outOfRange(ctx, c)
 	}
-	return st.outOfRange(ctx, c)
+	return st.truncated(ctx, c)
 }
 
 // members are those of a text that a SET has.
@@ -285,6 +388,63 @@ func (st *storing) members(ctx *gms.Context, t gms.Type, text string) any {
 		return t.Zero()
 	}
 	return v
+}
+
+// numberText is a number as the text that a column of type t has of it: decimals
+// with the digits of their type, and doubles with as many digits as fit.
+func numberText(ctx *gms.Context, t gms.StringType, from source, v any) (any, error) {
+	switch x := v.(type) {
+	case decimal.Decimal:
+		if from.typ != nil {
+			return toText(ctx, from.typ, x)
+		}
+	case float64:
+		if from.rounded >= 0 {
+			return fixedDouble(x, from.rounded), nil
+		}
+		return doubleWithin(x, t.MaxCharacterLength()), nil
+	}
+	return v, nil
+}
+
+// fixedDouble is f with so many decimals.
+func fixedDouble(f float64, decimals int) string {
+	s := strconv.FormatFloat(f, 'f', decimals, 64)
+	if decimal.RequireFromString(s).IsZero() {
+		return strings.TrimPrefix(s, "-")
+	}
+	return s
+}
+
+// doubleWithin is f as a text, rounded so that it is no longer than most if
+// that can be.
+func doubleWithin(f float64, most int64) string {
+	s := string(appendDouble(nil, f, 64))
+	if int64(len(s)) <= most {
+		return s
+	}
+	if math.Abs(f) < 1e15 {
+		for decimals := 15; decimals >= 0; decimals-- {
+			short := fixedDouble(f, decimals)
+			if decimals > 0 {
+				short = strings.TrimRight(strings.TrimRight(short, "0"), ".")
+			}
+			if int64(len(short)) <= most {
+				return short
+			}
+		}
+	}
+	for decimals := 15; decimals >= 0; decimals-- {
+		mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(f, 'e', decimals, 64), "e")
+		n, _ := strconv.Atoi(exponent)
+		if strings.Contains(mantissa, ".") {
+			mantissa = strings.TrimRight(strings.TrimRight(mantissa, "0"), ".")
+		}
+		if s = mantissa + "e" + strconv.Itoa(n); int64(len(s)) <= most {
+			break
+		}
+	}
+	return s
 }
 
 // text cuts a text that is too long, and one whose bytes are no characters.
@@ -457,7 +617,8 @@ func (st *storing) integer(ctx *gms.Context, c *gms.Column, v any, text string, 
 		n = d.Round(0).BigInt()
 	}
 	least, most := integerBounds(c.Type)
-	switch low, high := n.Cmp(least) < 0, n.Cmp(most) > 0; {
+	_, exactly := v.(decimal.Decimal) // of which -0.4 is below 0, though it rounds to it
+	switch low, high := n.Cmp(least) < 0 || exactly && least.Sign() == 0 && d.Sign() < 0, n.Cmp(most) > 0; {
 	case low || beyond && d.Sign() < 0:
 		n, err = least, st.outOfRange(ctx, c)
 	case high || beyond:
@@ -470,11 +631,11 @@ func (st *storing) integer(ctx *gms.Context, c *gms.Column, v any, text string, 
 	if err != nil {
 		return nil, err
 	}
-	var exactly any = n.Int64()
+	var whole any = n.Int64()
 	if !n.IsInt64() {
-		exactly = n.Uint64()
+		whole = n.Uint64()
 	}
-	out, _, err := c.Type.Convert(ctx, exactly)
+	out, _, err := c.Type.Convert(ctx, whole)
 	return out, err
 }
 
@@ -493,7 +654,10 @@ func (st *storing) float(ctx *gms.Context, c *gms.Column, v any, text string, is
 	if c.Type.Type() == querypb.Type_FLOAT32 {
 		most = math.MaxFloat32
 	}
+	unsigned := types.IsUnsigned(c.Type)
 	switch {
+	case unsigned && f < 0:
+		f, err = 0, st.outOfRange(ctx, c)
 	case math.Abs(f) > most || math.IsNaN(f):
 		f, err = math.Copysign(most, f), st.outOfRange(ctx, c)
 	case bad != wholeNumber:
@@ -541,10 +705,62 @@ func storeInserted(ctx *gms.Context, n *plan.InsertInto) *plan.InsertInto {
 	}
 	_, load := loadOf(n.Source)
 	st := newStoring(ctx, tableName(n.Destination), n.Ignore && !load, load)
+	v, values := valuesOf(n.Source)
+	st.many = !values || len(v.ExpressionTuples) > 1
 	cp := *n
 	cp.Source = &storedSource{UnaryNode: plan.UnaryNode{Child: n.Source}, st: st, schema: n.Destination.Schema(), unnamed: &n.DeferredDefaults}
-	cp.OnDupExprs, _ = st.assignments(n.OnDupExprs, n.Destination.Schema(), false)
+	cp.OnDupExprs, _ = st.assignments(n.OnDupExprs, n.Destination.Schema(), true)
 	return &cp
+}
+
+// sourceOf is where the value of e comes from.
+func sourceOf(e gms.Expression) source {
+	s := source{typ: e.Type(), rounded: -1}
+	switch e := e.(type) {
+	case *expression.Literal:
+		_, s.literal = e.Value().([]byte)
+	case *typedCall:
+		s.rounded = roundedTo(e)
+	}
+	return s
+}
+
+// roundedTo is how many decimals a DOUBLE has that ROUND or one like it has
+// made, as MySQL writes it; -1 for others.
+func roundedTo(e gms.Expression) int {
+	call, ok := e.(*typedCall)
+	if !ok || !types.IsFloat(call.typ) {
+		return -1
+	}
+	switch call.name {
+	case "floor", "ceil", "ceiling":
+		return 0
+	case "round", "truncate":
+		if len(call.args) < 2 {
+			return 0
+		}
+		if _, ok := call.args[1].(*expression.UnaryMinus); ok {
+			return 0
+		}
+		if l, ok := call.args[1].(*expression.Literal); ok {
+			if neg, n, ok := integer(l.Value()); ok && neg {
+				return 0
+			} else if ok && n < types.DecimalTypeMaxScale {
+				return int(n)
+			}
+		}
+	}
+	return -1
+}
+
+func valuesOf(n gms.Node) (v *plan.Values, ok bool) {
+	transform.Inspect(n, func(n gms.Node) bool {
+		if found, is := n.(*plan.Values); is {
+			v, ok = found, true
+		}
+		return !ok
+	})
+	return v, ok
 }
 
 func loadOf(n gms.Node) (load *plan.LoadData, ok bool) {
@@ -589,7 +805,8 @@ func storeUpdated(ctx *gms.Context, n *plan.Update) (*plan.Update, error) {
 		}
 		st := newStoring(ctx, tableName(src.Child), n.Ignore, false)
 		cp := *src
-		cp.UpdateExprs, changed = st.assignments(src.UpdateExprs, schema, true)
+		st.many = true
+		cp.UpdateExprs, changed = st.assignments(src.UpdateExprs, schema, false)
 		return &cp, transform.NewTree, nil
 	})
 	if err != nil || done || !changed {
@@ -600,10 +817,11 @@ func storeUpdated(ctx *gms.Context, n *plan.Update) (*plan.Update, error) {
 	return &cp, nil
 }
 
-// assignments are SET expressions that store. counts says that each evaluation
-// of them all is of another row.
-func (st *storing) assignments(exprs []gms.Expression, schema gms.Schema, counts bool) (out []gms.Expression, changed bool) {
+// assignments are SET expressions that store. Each evaluation of them all is of
+// another row, unless they are those of ON DUPLICATE KEY UPDATE.
+func (st *storing) assignments(exprs []gms.Expression, schema gms.Schema, duplicate bool) (out []gms.Expression, changed bool) {
 	out = make([]gms.Expression, len(exprs))
+	counts := !duplicate
 	for i, e := range exprs {
 		out[i] = e
 		set, ok := e.(*expression.SetField)
@@ -618,7 +836,7 @@ func (st *storing) assignments(exprs []gms.Expression, schema gms.Schema, counts
 		case *gms.ColumnDefaultValue, *expression.Wrapper:
 			continue // the engine knows defaults by their type
 		}
-		value := &storedValue{UnaryExpression: expression.UnaryExpression{Child: set.RightChild}, st: st, column: schema[to.Index()], counts: counts}
+		value := &storedValue{UnaryExpression: expression.UnaryExpression{Child: set.RightChild}, st: st, column: schema[to.Index()], counts: counts, duplicate: duplicate, from: sourceOf(set.RightChild)}
 		counts = false
 		out[i], changed = expression.NewSetField(set.LeftChild, value), true
 	}
@@ -630,6 +848,7 @@ func (st *storing) assignments(exprs []gms.Expression, schema gms.Schema, counts
 // as in MySQL by default.
 func (st *storing) divided(ctx *gms.Context, before int) error {
 	if s := SessionOf(ctx); !st.lenient && s != nil && s.conditions.divisions > before {
+		s.conditions.forgetDivisions()
 		return Error(1365, "22012", "Division by 0")
 	}
 	return nil
@@ -647,7 +866,11 @@ type storedValue struct {
 	expression.UnaryExpression
 	st     *storing
 	column *gms.Column
+	from   source
 	counts bool // it is the first of a row
+	// duplicate is for ON DUPLICATE KEY UPDATE, of which the engine does not see
+	// that NULL goes to a column that has none.
+	duplicate bool
 }
 
 var _ gms.Expression = (*storedValue)(nil)
@@ -669,10 +892,13 @@ func (e *storedValue) Eval(ctx *gms.Context, row gms.Row) (any, error) {
 	if err := e.st.divided(ctx, before); err != nil {
 		return nil, err
 	}
+	if v == nil && e.duplicate && !e.column.Nullable && !e.st.ignore {
+		return nil, Error(1048, "23000", "Column '%s' cannot be null", e.column.Name)
+	}
 	if v == nil {
 		return e.st.null(ctx, e.column, true), nil
 	}
-	return e.st.store(ctx, e.column, e.Child.Type(), v)
+	return e.st.store(ctx, e.column, e.from, v)
 }
 
 // WithChildren implements gms.Expression.
@@ -715,14 +941,16 @@ func (n *storedSource) rows(ctx *gms.Context, b gms.NodeExecBuilder, row gms.Row
 	if err != nil {
 		return nil, err
 	}
-	it := &storedRows{RowIter: iter, n: n, divisions: before, from: make([]gms.Type, len(n.schema))}
+	it := &storedRows{RowIter: iter, n: n, divisions: before, from: make([]source, len(n.schema)), at: make([]int, len(n.schema))}
 	// The engine gives the values the types of the columns in a projection of its
 	// own; what they are stands below it.
 	if p, ok := n.Child.(*plan.Project); ok {
 		given := p.Child.Schema()
+		it.values, _ = p.Child.(*plan.Values)
 		for i, e := range p.Projections {
+			it.at[min(i, len(it.at)-1)] = -1
 			if g, ok := e.(*expression.GetField); ok && i < len(it.from) && g.Index() >= 0 && g.Index() < len(given) {
-				it.from[i] = given[g.Index()].Type
+				it.from[i], it.at[i] = source{typ: given[g.Index()].Type, rounded: -1}, g.Index()
 			}
 		}
 	}
@@ -732,8 +960,10 @@ func (n *storedSource) rows(ctx *gms.Context, b gms.NodeExecBuilder, row gms.Row
 type storedRows struct {
 	gms.RowIter
 	n         *storedSource
-	divisions int        // that were there before
-	from      []gms.Type // of the values
+	divisions int // that were there before
+	from      []source
+	values    *plan.Values // nil if there is another source
+	at        []int        // where in a row of it a column is, -1 for defaults
 }
 
 func (it *storedRows) Next(ctx *gms.Context) (gms.Row, error) {
@@ -756,10 +986,50 @@ func (it *storedRows) Next(ctx *gms.Context) (gms.Row, error) {
 		case v == nil:
 			out[i] = st.null(ctx, c, !n.unnamed.Contains(i))
 		default:
-			if out[i], err = st.store(ctx, c, it.from[i], v); err != nil {
+			from := it.from[i]
+			if it.values != nil && st.row <= len(it.values.ExpressionTuples) && it.at[i] >= 0 {
+				if tuple := it.values.ExpressionTuples[st.row-1]; it.at[i] < len(tuple) {
+					from = sourceOf(tuple[it.at[i]])
+				}
+			}
+			if out[i], err = st.store(ctx, c, from, v); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return out, nil
+}
+
+// storeBits makes bytes of b'101' where it is stored, as X'05' is: the engine
+// makes a number of it, which a column of texts would have the digits of.
+func storeBits(stmt ast.Statement) {
+	bytesOf := func(e ast.Expr) ast.Expr {
+		v, ok := e.(*ast.SQLVal)
+		if !ok || v.Type != ast.BitVal {
+			return e
+		}
+		n, ok := new(big.Int).SetString(string(v.Val), 2)
+		if !ok {
+			return e
+		}
+		return ast.NewHexVal([]byte(hex.EncodeToString(n.FillBytes(make([]byte, (len(v.Val)+7)/8)))))
+	}
+	assigned := func(exprs []*ast.AssignmentExpr) {
+		for _, a := range exprs {
+			a.Expr = bytesOf(a.Expr)
+		}
+	}
+	switch s := stmt.(type) {
+	case *ast.Insert:
+		if rows, ok := s.Rows.(*ast.AliasedValues); ok {
+			for _, row := range rows.Values {
+				for i, e := range row {
+					row[i] = bytesOf(e)
+				}
+			}
+		}
+		assigned(s.OnDup)
+	case *ast.Update:
+		assigned(s.Exprs)
+	}
 }

@@ -76,6 +76,14 @@ func (c *conditions) first(message string) bool {
 	return true
 }
 
+// forgetDivisions takes the warnings of divisions by zero away, which have become
+// an error.
+func (c *conditions) forgetDivisions() {
+	before := len(c.kept)
+	c.kept = slices.DeleteFunc(c.kept, func(w *gms.Warning) bool { return w.Code == 1365 })
+	c.total -= before - len(c.kept)
+}
+
 // Warnings implements gms.Session: the oldest is the first.
 func (s *Session) Warnings() []*gms.Warning { return slices.Clone(s.conditions.kept) }
 
