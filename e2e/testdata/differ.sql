@@ -196,3 +196,5 @@ SELECT TRIM(c), LTRIM(c), RTRIM(c), UPPER(c), LOWER(c), TRIM(BOTH '1' FROM c), T
 SELECT TRIM(LEADING 'a' FROM IFNULL(x.c, NULL)) AS c1 FROM q x
 SELECT f DIV f, 1 DIV f, f DIV 1e-5 FROM t WHERE ABS(f) < 1e10
 SELECT x.da AS c0, x.dt AS c1, MIN((x.f DIV x.f)) AS c2 FROM t x GROUP BY c0, c1
+SELECT x.c AS c2 FROM w_speed x RIGHT JOIN q_batch y ON x.sd = y.ad WHERE NOT EXISTS (SELECT 1 FROM q_batch z WHERE z.c = x.cn)
+SELECT x.c FROM q_batch y LEFT JOIN w_batch x ON x.c = y.c + 5 WHERE NOT EXISTS (SELECT 1 FROM q_batch z WHERE z.c = x.cn)

@@ -290,3 +290,48 @@ func TestAggregatesOfOnesOwn(t *testing.T) {
 	_, err = db.Query("SELECT approx_thing(nosuch) FROM nums")
 	expectError(t, err, 1054, "42S22", "nosuch")
 }
+
+// What comes from behind an outer join may be NULL, whatever its table says.
+func TestOuterJoinsAreNullable(t *testing.T) {
+	db := start(t, Options{}).root(t)
+	const joined = "FROM nums x LEFT JOIN nums y ON y.id = x.id + 1"
+	for q, want := range map[string]string{
+		"SELECT id FROM nums":         "false",
+		"SELECT x.id, y.id " + joined: "true true",
+		"SELECT y.id FROM nums y RIGHT JOIN nums x ON y.id = x.id + 1":     "true",
+		"SELECT d.id FROM (SELECT y.id " + joined + ") d":                  "true",
+		"SELECT y.id " + joined + " ORDER BY y.id LIMIT 1":                 "true",
+		"SELECT DISTINCT y.id " + joined + " WHERE x.id > 0 ORDER BY 1":    "true",
+		"SELECT x.id, y.id FROM nums x JOIN nums y ON y.id = x.id LIMIT 1": "false false",
+	} {
+		for _, prepared := range []bool{false, true} {
+			ask := func() (*gosql.Rows, error) { return db.Query(q) }
+			if prepared {
+				stmt, err := db.Prepare(q)
+				if err != nil {
+					t.Fatal(q, err)
+				}
+				defer stmt.Close()
+				ask = func() (*gosql.Rows, error) { return stmt.Query() }
+			}
+			rows, err := ask()
+			if err != nil {
+				t.Fatal(q, err)
+			}
+			cols, err := rows.ColumnTypes()
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows.Close()
+			var got []string
+			for _, c := range cols {
+				nullable, _ := c.Nullable()
+				got = append(got, fmt.Sprint(nullable))
+			}
+			if strings.Join(got, " ") != want {
+				t.Errorf("%s: %s, want %s", q, strings.Join(got, " "), want)
+			}
+		}
+	}
+	expect(t, db, "SELECT x.id, y.id "+joined+" WHERE NOT EXISTS (SELECT 1 FROM nums z WHERE z.id = y.id)", "4 NULL")
+}

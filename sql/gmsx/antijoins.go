@@ -108,8 +108,12 @@ func withoutNulls(conds []gms.Expression, outer gms.ColSet) ([]gms.Expression, b
 			return ok
 		})
 		_, done := c.(*isTrue)
-		if eq, ok := c.(*expression.Equals); ok && !eq.IsNullable() {
-			done = true // of keys that are never NULL
+		if eq, ok := c.(*expression.Equals); ok {
+			// Of keys that are never NULL. That a column is NOT NULL says nothing of
+			// it behind an outer join.
+			_, l := eq.Left().(*joinKey)
+			_, r := eq.Right().(*joinKey)
+			done = done || l && r
 		}
 		if !correlated(c, outer) && columns || done {
 			out = append(out, c)

@@ -143,6 +143,9 @@ func (h *handler) ComPrepare(_ context.Context, c *mysql.Conn, query string, p *
 	if types.IsOkResultSchema(node.Schema()) {
 		return nil, nil
 	}
+	if node, err = outerJoined(ctx, node); err != nil {
+		return nil, err
+	}
 	return fieldsOf(ctx, node.Schema()), nil
 }
 

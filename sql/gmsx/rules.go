@@ -27,6 +27,7 @@ func addRules(e *Engine, b *analyzer.Builder, o Options) {
 	// dependence: fullGroups is in its place.
 	b.RemoveValidationRule(engineRule("validateGroupBy"))
 	all := []Rule{
+		{Early: true, Apply: outerJoined},
 		{Early: true, Apply: refuseOuterAggregates},
 		{Early: true, Apply: distinctColumns},
 		{Early: true, Apply: fullGroups},
